@@ -1,0 +1,128 @@
+// Package crypto is the contract of the gateway's cryptography: SM2 signatures and
+// key wrapping, the SM3 hash, SM4-GCM sealing, and a ring of keys that are named and
+// never handed out.
+//
+// Engines implement Suite: crypto/sm/emm (the default) and crypto/sm/gmsm, both behind
+// the guards of crypto/sm. Both pass the vectors and the contract test of crypto/cryptotest.
+//
+// Failures are opaque on purpose: a caller learns that a signature or a
+// ciphertext was refused, never why.
+package crypto
+
+import (
+	"errors"
+	"hash"
+)
+
+// Sizes in bytes.
+const (
+	HashSize    = 32 // SM3
+	KeySize     = 16 // SM4
+	NonceSize   = 12 // SM4-GCM
+	TagSize     = 16 // SM4-GCM
+	PublicSize  = 65 // 04 ‖ x ‖ y
+	PrivateSize = 32 // d, big endian
+	SigMax      = 72 // DER of an SM2 signature
+	WrapMax     = 512
+)
+
+// UserID is the SM2 user id of GB/T 35276 when none is agreed. It is fixed: the suite takes no other.
+const UserID = "1234567812345678"
+
+// Errors. None says why.
+var (
+	// ErrSignature: the signature does not verify, or is not strict DER.
+	ErrSignature = errors.New("crypto: signature refused")
+	// ErrOpen: a ciphertext was not authentic or not well formed.
+	ErrOpen = errors.New("crypto: cannot open")
+	// ErrKey: a key is not well formed (off the curve, out of range, wrong length).
+	ErrKey = errors.New("crypto: bad key")
+	// ErrNoKey: the ring has no key of that id and use.
+	ErrNoKey = errors.New("crypto: no such key")
+)
+
+// Public is an SM2 public key in the form 04 ‖ x ‖ y (PublicSize bytes).
+type Public []byte
+
+// Verifier checks SM2 signatures of one public key. Safe for concurrent use; make it once for each peer.
+type Verifier interface {
+	// Verify returns nil or ErrSignature. sig is DER, strict: one encoding of each (r, s).
+	Verify(message, sig []byte) error
+}
+
+// Wrapper encrypts short secrets to one public key. Safe for concurrent use.
+type Wrapper interface {
+	// Wrap encrypts secret (1 to 64 bytes) with SM2, ASN.1 of GB/T 35276.
+	Wrap(secret []byte) ([]byte, error)
+}
+
+// AEAD is SM4-GCM under one key, with a 12-byte nonce and a 16-byte tag. Safe for concurrent use.
+type AEAD interface {
+	// Seal appends the ciphertext and tag of plaintext to dst. A nonce must never come twice under one key.
+	Seal(dst, nonce, plaintext, additional []byte) []byte
+	// Open appends the plaintext to dst, or returns ErrOpen and nothing.
+	Open(dst, nonce, ciphertext, additional []byte) ([]byte, error)
+}
+
+// Private is an SM2 private key in memory: what a key ring or a test holds, never what the gateway's logic sees.
+type Private interface {
+	Public() Public
+	// Sign returns the DER SM2 signature (SM3, UserID) of message.
+	Sign(message []byte) ([]byte, error)
+	// Unwrap opens what Wrapper made for Public, or returns ErrOpen.
+	Unwrap(wrapped []byte) ([]byte, error)
+	// Bytes returns d (PrivateSize bytes), for writing it into a wrapped file.
+	Bytes() []byte
+}
+
+// Suite is one engine.
+type Suite interface {
+	// Name is the engine's: emm or gmsm.
+	Name() string
+	// Hash returns a new SM3.
+	Hash() hash.Hash
+	// Sum returns the SM3 of the concatenation of parts.
+	Sum(parts ...[]byte) [HashSize]byte
+	// MAC returns HMAC-SM3 under key of the concatenation of parts.
+	MAC(key []byte, parts ...[]byte) [HashSize]byte
+	// AEAD returns SM4-GCM under key (KeySize bytes), or ErrKey.
+	AEAD(key []byte) (AEAD, error)
+	// Verifier and Wrapper take a public key, or return ErrKey if it is not a point of the curve.
+	Verifier(public Public) (Verifier, error)
+	Wrapper(public Public) (Wrapper, error)
+	// Generate makes a new private key from the system's randomness; Private reads one (1 <= d <= n-2), or returns ErrKey.
+	Generate() (Private, error)
+	Private(d []byte) (Private, error)
+	// SelfTest runs the built-in vectors, those included that known faults of the libraries fail.
+	SelfTest() error
+}
+
+// Use says what a key of the ring is for. A key has one use.
+type Use string
+
+// The uses.
+const (
+	UseSign     Use = "sign"     // SM2: parcels, directory, evidence
+	UseDecrypt  Use = "decrypt"  // SM2: content keys of parcels
+	UseToken    Use = "token"    // HMAC-SM3: tokens of persons
+	UseData     Use = "data"     // SM4-GCM: sealed persons at rest, one for each month
+	UseEvidence Use = "evidence" // HMAC-SM3: salts of leaves
+)
+
+// KeyRing keeps secret keys by id and works with them; it never hands one out. A later hardware
+// module stands behind the same calls. Safe for concurrent use. All calls return ErrNoKey for an unknown id or another use.
+type KeyRing interface {
+	// Current returns the id of the newest key of a use.
+	Current(use Use) (id string, err error)
+	// Public returns the public half of a sign or decrypt key.
+	Public(id string) (Public, error)
+	// Sign signs with a key of UseSign.
+	Sign(id string, message []byte) ([]byte, error)
+	// Unwrap opens a wrapped secret with a key of UseDecrypt, or returns ErrOpen.
+	Unwrap(id string, wrapped []byte) ([]byte, error)
+	// MAC returns HMAC-SM3 with a key of UseToken or UseEvidence over the concatenation of parts.
+	MAC(id string, parts ...[]byte) ([HashSize]byte, error)
+	// Seal and Open use a key of UseData; the nonce is made inside and stands in front of the ciphertext.
+	Seal(id string, plaintext, additional []byte) ([]byte, error)
+	Open(id string, sealed, additional []byte) ([]byte, error)
+}
