@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"gongji/gateway/client"
+	"gongji/gateway/internal/money"
+)
+
+// Caller is who is speaking.
+type Caller struct {
+	Platform string // "unsigned" for an unsigned request
+	Unsigned bool
+}
+
+// RequestKey names a write: whose it is, its id, and the digest of method, path and canonical body.
+type RequestKey struct {
+	Platform string
+	ID       string
+	Digest   [32]byte
+}
+
+// Written says how a write went: Created answers 201, Replay answers 200 with Idempotent-Replay: true.
+type Written struct {
+	Replay  bool
+	Created bool
+}
+
+// Kinds of things that a request id may have made, as Requests.Seen tells them.
+const (
+	KindGrant   = "grant"   // created, changed, revoked or accepted
+	KindPayment = "payment" // created, confirmed or cancelled
+	KindOrder   = "order"
+)
+
+// Desk is what the face needs of the leader's application. All methods return *Error, *policy.Refusal, the errors
+// of consensus or the context's; everything else is a fault of the gateway and answers 500. Forms that come in
+// have been checked: every field is there, of its form, with its default filled in.
+type Desk interface {
+	Requests
+	Payments
+	Grants
+	Info
+}
+
+// Requests remembers request ids.
+type Requests interface {
+	// Seen tells whether the id was used: kind and id of what it made. The id with another digest
+	// is an *Error of conflict. The writes check again in the log; this keeps the order of checks.
+	Seen(ctx context.Context, key RequestKey) (kind, id string, seen bool, err error)
+}
+
+// Payments are the calls of api.md section 3.
+type Payments interface {
+	CreatePayment(ctx context.Context, key RequestKey, f client.PaymentRequest) (client.Payment, Written, error)
+	Quote(ctx context.Context, f client.PaymentRequest) (client.Payment, error)
+	Payment(ctx context.Context, id string) (client.Payment, error)
+	// SearchPayments returns one page, and where the next begins ("" at the end). f.Limit is set.
+	SearchPayments(ctx context.Context, platform string, f client.PaymentSearch) ([]client.Payment, string, error)
+	// Confirm captures amount, all that is held if nil; amount is above zero. It waits for the legs up to wait.
+	Confirm(
+		ctx context.Context, key RequestKey, id string, amount *money.Amount, wait time.Duration,
+	) (client.Payment, Written, error)
+	Cancel(ctx context.Context, key RequestKey, id string) (client.Payment, Written, error)
+}
+
+// Grants are the calls of api.md section 2.
+type Grants interface {
+	CreateGrant(ctx context.Context, key RequestKey, f client.GrantRequest) (client.Grant, Written, error)
+	Grant(ctx context.Context, id string) (client.Grant, error)
+	// SearchGrants returns one page, and where the next begins ("" at the end). f.Limit is set.
+	SearchGrants(ctx context.Context, f client.GrantSearch) ([]client.Grant, string, error)
+	PatchGrant(ctx context.Context, key RequestKey, id string, f client.GrantPatch) (client.Grant, Written, error)
+	RevokeGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
+	AcceptGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
+	SetOrder(ctx context.Context, key RequestKey, f client.OrderRequest) (client.Order, Written, error)
+}
+
+// Info is what everybody may know.
+type Info interface {
+	Commitment(ctx context.Context) (client.Commitment, error)
+	// Rules are those in force. The face asks for them where a form depends on one.
+	Rules(ctx context.Context) (client.Rules, error)
+	// Member tells whether the directory knows the region; it is cheap.
+	Member(region string) bool
+	// Ready returns the reasons why this node is not ready, none if it is. It is asked on every node.
+	Ready() []string
+}
