@@ -12,7 +12,6 @@
 package grant
 
 import (
-	"strings"
 	"time"
 
 	"gongji/gateway/internal/money"
@@ -215,6 +214,3 @@ func checkValidity(from, until, today policy.Date) error {
 	}
 	return nil
 }
-
-// clone copies the strings that a decoder may share with a larger buffer.
-func clone(s string) string { return strings.Clone(s) }

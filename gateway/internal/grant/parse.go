@@ -1,6 +1,8 @@
 package grant
 
 import (
+	"slices"
+
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/person"
 	"gongji/gateway/internal/policy"
@@ -56,7 +58,7 @@ func Parse(in Input, today policy.Date) (Request, error) {
 	if r.Terms, err = parseTerms(in); err != nil {
 		return Request{}, err
 	}
-	if r.Payer.Number == r.Beneficiary.Number {
+	if r.Payer.Number.Equal(r.Beneficiary.Number) {
 		return Request{}, policy.Refuse(policy.CodeInvalidRelation, "/beneficiary/id_number")
 	}
 	if err = r.Terms.Check(today); err != nil {
@@ -67,7 +69,7 @@ func Parse(in Input, today policy.Date) (Request, error) {
 
 func parseTerms(in Input) (Terms, error) {
 	t := Terms{
-		Relation: policy.Relation(clone(in.Relation)), Channel: policy.Channel(clone(in.Channel)),
+		Relation: policy.Relation(in.Relation), Channel: policy.Channel(in.Channel),
 		Funding: FundingBalance,
 	}
 	if !t.Relation.Valid() { // before all else that is this request's own: the commonest slip
@@ -99,9 +101,7 @@ func (t *Terms) takeEvidence(in Input) error {
 	case len(c.Signature) > signatureMax || !isBase64(c.Signature):
 		return policy.Refuse(policy.CodeInvalidRequest, "/consent/signature")
 	}
-	t.Consent = Consent{
-		Version: clone(in.Consent.Version), Digest: clone(in.Consent.Digest), Signature: clone(in.Consent.Signature),
-	}
+	t.Consent = in.Consent
 	if len(in.Proofs) > ProofsMax {
 		return policy.Refuse(policy.CodeInvalidRequest, "/proofs")
 	}
@@ -112,19 +112,19 @@ func (t *Terms) takeEvidence(in Input) error {
 		if !isDigest(p.Digest) {
 			return policy.Refuse(policy.CodeInvalidRequest, element("/proofs", i)+"/digest")
 		}
-		t.Proofs = append(t.Proofs, Proof{Kind: clone(p.Kind), Digest: clone(p.Digest)})
 	}
+	t.Proofs = slices.Clone(in.Proofs)
 	if in.ClerkID != nil {
 		if !isClerk(*in.ClerkID) {
 			return policy.Refuse(policy.CodeInvalidRequest, "/clerk_id")
 		}
-		t.ClerkID = clone(*in.ClerkID)
+		t.ClerkID = *in.ClerkID
 	}
 	if in.ScanDigest != nil {
 		if !isDigest(*in.ScanDigest) {
 			return policy.Refuse(policy.CodeInvalidRequest, "/scan_digest")
 		}
-		t.ScanDigest = clone(*in.ScanDigest)
+		t.ScanDigest = *in.ScanDigest
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (t *Terms) takeDates(in Input) error {
 
 func (t *Terms) takeFunding(in Input) error {
 	if in.Funding != nil {
-		t.Funding = Funding(clone(*in.Funding))
+		t.Funding = Funding(*in.Funding)
 	}
 	switch {
 	case t.Funding != FundingBalance && t.Funding != FundingVirtualLimit:
@@ -199,7 +199,7 @@ func ParsePatch(in PatchInput, today policy.Date) (Patch, error) {
 		return Patch{}, err
 	}
 	if in.Status.Set && !in.Status.Null {
-		s := Status(clone(in.Status.Text))
+		s := Status(in.Status.Text)
 		p.Status = &s
 	}
 	if err := p.Check(today); err != nil {

@@ -65,6 +65,19 @@ func (s Share) String() string {
 	}
 }
 
+// MarshalText is String.
+func (s Share) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText is ParseShare.
+func (s *Share) UnmarshalText(text []byte) error {
+	v, err := ParseShare(string(text))
+	if err != nil {
+		return err
+	}
+	*s = v
+	return nil
+}
+
 // Of gives ⌊s × a⌋ to the fen, by integers; 0 for an amount or share that is not
 // positive, and a itself for a share above Whole.
 func (s Share) Of(a Amount) Amount {

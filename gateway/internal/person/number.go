@@ -21,11 +21,27 @@ var (
 )
 
 // Number is a checked resident identity number. It prints masked with every verb of fmt and
-// in JSON; only Clear gives it away. The zero value is no number.
-//
-// fmt reads unexported fields without asking their methods: do not print a struct that
-// keeps a Number, Name or Person in an unexported field.
-type Number struct{ clear string }
+// in JSON; only Clear gives it away. The zero value is no number. Compare with Equal.
+type Number struct{ text secret }
+
+// secret keeps a text where fmt does not find it: fmt reads the unexported fields of a
+// struct without asking their methods, but prints a pointer below the first level as an
+// address. Two pointers to the same text differ, so == on it is a compile error.
+type secret struct {
+	_     [0]func()
+	clear *string
+}
+
+// newSecret keeps s.
+func newSecret(s string) secret { return secret{clear: &s} }
+
+// get is the text, "" for the zero value.
+func (s secret) get() string {
+	if s.clear == nil {
+		return ""
+	}
+	return *s.clear
+}
 
 // ParseNumber reads 18 characters with a real birth date and the right check character;
 // a final x counts as X. The first six digits are not held against today's list of regions:
@@ -51,7 +67,7 @@ func ParseNumber(s string) (Number, error) {
 	if s[numberLen-1] != last {
 		s = s[:numberLen-1] + "X"
 	}
-	return Number{clear: strings.Clone(s)}, nil
+	return Number{text: newSecret(s)}, nil
 }
 
 // birthYearMin: nobody insured was born before; a year 0000 is a typing error.
@@ -73,13 +89,16 @@ func validBirth(digits string) bool {
 
 // Clear gives the number itself, for the core system, a sealed parcel or a token, and for
 // nothing else.
-func (n Number) Clear() string { return n.clear }
+func (n Number) Clear() string { return n.text.get() }
+
+// Equal tells whether the two are the same number.
+func (n Number) Equal(other Number) bool { return n.Clear() == other.Clear() }
 
 // IsZero tells whether there is no number.
-func (n Number) IsZero() bool { return n.clear == "" }
+func (n Number) IsZero() bool { return n.Clear() == "" }
 
 // Masked is six digits, eight stars, four characters (api.md section 1); "" for no number.
-func (n Number) Masked() string { return MaskNumber(n.clear) }
+func (n Number) Masked() string { return MaskNumber(n.Clear()) }
 
 // MaskNumber masks a number of 18 characters; everything else becomes stars altogether.
 func MaskNumber(s string) string {

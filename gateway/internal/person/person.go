@@ -43,8 +43,9 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
 // Unwrap gives the kind.
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// Name is a person's name, 1 to NameMax characters. It prints masked, like Number.
-type Name struct{ clear string }
+// Name is a person's name, 1 to NameMax characters. It prints masked, and compares with
+// Equal, like Number.
+type Name struct{ text secret }
 
 // ParseName checks length, UTF-8, and that every character can be shown: no control or
 // format character, no line or paragraph separator.
@@ -58,14 +59,17 @@ func ParseName(s string) (Name, error) {
 			return Name{}, ErrName
 		}
 	}
-	return Name{clear: strings.Clone(s)}, nil
+	return Name{text: newSecret(s)}, nil
 }
 
 // Clear gives the name itself, for the core system, a sealed parcel, and for nothing else.
-func (n Name) Clear() string { return n.clear }
+func (n Name) Clear() string { return n.text.get() }
+
+// Equal tells whether the two are the same name, byte for byte.
+func (n Name) Equal(other Name) bool { return n.Clear() == other.Clear() }
 
 // Masked is the first character and a star for each other (api.md section 1).
-func (n Name) Masked() string { return MaskName(n.clear) }
+func (n Name) Masked() string { return MaskName(n.Clear()) }
 
 // MaskName masks a name; "" stays "".
 func MaskName(s string) string {
@@ -100,7 +104,7 @@ func ValidRegion(s string) bool {
 	return true
 }
 
-// Person is a checked person. Two are equal (==) if document, name and home region are.
+// Person is a checked person.
 type Person struct {
 	IDType string
 	Number Number
@@ -108,7 +112,14 @@ type Person struct {
 	Region string // home region
 }
 
-// Input is a person as it stands in a request, unchecked. It prints masked too.
+// Equal tells whether document, name and home region are the same.
+func (p Person) Equal(other Person) bool {
+	return p.IDType == other.IDType && p.Number.Equal(other.Number) && p.Name.Equal(other.Name) &&
+		p.Region == other.Region
+}
+
+// Input is a person as it stands in a request, unchecked. It prints masked too, unless it
+// stands in an unexported field of what is printed: keep it no longer than Parse needs.
 type Input struct {
 	IDType   string
 	IDNumber string
