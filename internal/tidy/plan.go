@@ -204,7 +204,8 @@ func allowLists() []allowList {
 			in: []string{"gateway/internal/ledger"},
 			exact: []string{
 				"bytes", "cmp", "container/heap", "errors", "fmt", "io", "iter", "maps", "math", "math/bits", "slices",
-				"strconv", "strings", "time", "unicode/utf8", Module + "/consensus", Module + "/federation", Module + "/adapters",
+				"strconv", "strings", "sync/atomic", "time", "unicode/utf8",
+				Module + "/consensus", Module + "/federation", Module + "/adapters",
 			},
 			under: []string{"encoding", "hash", "google.golang.org/protobuf", Module + "/gateway/internal"},
 			why:   "the state machine is deterministic and reads nothing but its state and its command",
