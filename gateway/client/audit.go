@@ -120,10 +120,11 @@ type AuditRules struct {
 
 // AuditGrant is what a grant allows; 0 is no limit.
 type AuditGrant struct {
-	ID         string `json:"id"`
-	PerPayment int64  `json:"per_payment"`
-	Annual     int64  `json:"annual"`
-	Status     string `json:"status"`
+	ID         string    `json:"id"`
+	PerPayment int64     `json:"per_payment"`
+	Annual     int64     `json:"annual"`
+	Status     string    `json:"status"`
+	Since      time.Time `json:"since,omitzero"` // these limits are in force; holds checked before had others
 }
 
 // AuditBill is what the payments of one bill hold or took together.
