@@ -3,12 +3,17 @@ package emm_test
 import (
 	"testing"
 
+	"gongji/crypto/cryptotest"
+	"gongji/crypto/keyfile"
 	"gongji/crypto/sm/emm"
 )
 
-func TestSelfTest(t *testing.T) {
-	err := emm.New().SelfTest()
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestContract(t *testing.T) { cryptotest.RunSuiteContract(t, emm.New()) }
+
+func TestVectors(t *testing.T) {
+	cryptotest.RunVectors(t, emm.New(), cryptotest.Raw{Block: emm.Block, VerifyDigest: emm.VerifyDigest})
+}
+
+func TestRing(t *testing.T) {
+	cryptotest.RunRingContract(t, emm.New(), func(*testing.T) cryptotest.Ring { return keyfile.NewMemory(emm.New()) })
 }
