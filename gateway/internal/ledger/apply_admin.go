@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"time"
+
+	"gongji/adapters"
+	"gongji/consensus"
+	"gongji/federation"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
+)
+
+// Names under keyMeta.
+const (
+	metaDirectory = "directory"
+	metaRules     = "rules/" // and the day from which they hold
+	metaSweep     = "sweep"  // where the sweep of old request ids goes on
+	metaImport    = "import/"
+)
+
+// sweepMax is how many request ids one Tick looks at: at a tick a second every id is looked at
+// often enough, however many there are, and no entry is long.
+const sweepMax = 64
+
+// readRules reads the rule book from the state.
+func readRules(r consensus.Reader) (policy.RuleBook, error) {
+	var versions []policy.Rules
+	var failed error
+	lo := stateKey(keyMeta, metaRules)
+	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
+		rules, err := policy.DecodeRules(value)
+		if err != nil {
+			failed = err
+			return false
+		}
+		versions = append(versions, rules)
+		return true
+	})
+	if failed != nil || len(versions) == 0 {
+		return policy.RuleBook{}, failed
+	}
+	return policy.NewRuleBook(versions...)
+}
+
+func readDirectory(r consensus.Reader, h federation.Hash) (*federation.Directory, error) {
+	signed, ok := r.Get(stateKey(keyMeta, metaDirectory))
+	if !ok {
+		return nil, nil //nolint:nilnil // a region without a directory is one that has not been told yet
+	}
+	return federation.LoadDirectory(h, signed)
+}
+
+// setRules puts a version of the rules into force from its day.
+func (x *tx) setRules(c *SetRules) Outcome {
+	rules, err := policy.DecodeRules(c.Rules)
+	if err != nil {
+		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
+	}
+	if rules.Region != string(x.l.cfg.Self) {
+		return refuse(policy.CodeInvalidRegion)
+	}
+	versions := make([]policy.Rules, 0, len(x.l.rules.Versions())+1)
+	for _, v := range x.l.rules.Versions() {
+		if v.EffectiveFrom != rules.EffectiveFrom {
+			versions = append(versions, v)
+		}
+	}
+	book, err := policy.NewRuleBook(append(versions, rules)...)
+	if err != nil {
+		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
+	}
+	x.l.rules, x.l.changed = book, true
+	x.Set(stateKey(keyMeta, metaRules+rules.EffectiveFrom.String()), c.Rules)
+	return Outcome{}
+}
+
+// setDirectory takes a newer directory. The leader has verified the root's signatures.
+func (x *tx) setDirectory(c *SetDirectory) Outcome {
+	d, err := federation.LoadDirectory(x.l.cfg.Hash, c.Signed)
+	if err != nil {
+		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
+	}
+	if x.l.dir != nil && d.Version() <= x.l.dir.Version() {
+		return Outcome{}
+	}
+	x.l.dir, x.l.changed = d, true
+	x.Set(stateKey(keyMeta, metaDirectory), c.Signed)
+	return Outcome{}
+}
+
+// openAccounts opens accounts in the region's Book. A person who has one keeps it.
+func (x *tx) openAccounts(now time.Time, c *OpenAccounts) Outcome {
+	if x.l.cfg.Book == nil {
+		return refuse(policy.CodeNotSupported)
+	}
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		no := x.person(&a.Person)
+		p := get(x, x.l.persons, no)
+		if p == nil || p.InBook {
+			continue
+		}
+		p.InBook = true
+		put(x, x.l.persons, no, p)
+		if err := x.l.cfg.Book.Open(x, now, no, a.Facts.account()); x.reason(err) != "" {
+			return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
+		}
+	}
+	if c.Done != "" {
+		x.Set(stateKey(keyMeta, metaImport+c.Done), nil)
+	}
+	return Outcome{}
+}
+
+// person finds a person by token, or takes them in under the random number that the command brings.
+func (x *tx) person(p *Person) string {
+	token := string(p.Token[:])
+	if t := get(x, x.l.tokens, token); t != nil {
+		return t.Person
+	}
+	put(x, x.l.tokens, token, &tokenRecord{Person: p.New})
+	put(x, x.l.persons, p.New, &PersonRecord{
+		Name: p.Name, Sealed: p.Sealed, Masked: p.Masked, Called: p.Called, Region: p.Region,
+	})
+	return p.New
+}
+
+// known finds a person by token, and whether the name is theirs. no is empty when the region does not know them.
+func (x *tx) known(p *Person) (no string, rec *PersonRecord, named bool) {
+	t := get(x, x.l.tokens, string(p.Token[:]))
+	if t == nil {
+		return "", nil, false
+	}
+	rec = get(x, x.l.persons, t.Person)
+	if rec == nil {
+		return "", nil, false
+	}
+	return t.Person, rec, rec.Name == p.Name
+}
+
+// standing is what this region's Book, or the facts of a core outside, say of a person.
+func (x *tx) standing(p *Person, facts *Facts) policy.Standing {
+	f := Facts{}
+	switch {
+	case x.l.cfg.Book == nil && facts != nil:
+		f = *facts
+	case x.l.cfg.Book != nil:
+		no, rec, named := x.known(p)
+		if !named || !rec.InBook {
+			return policy.Standing{}
+		}
+		account, ok, err := x.l.cfg.Book.Account(x, no)
+		if err != nil {
+			x.fail(err)
+			return policy.Standing{}
+		}
+		f = factsOf(account, ok)
+	}
+	return policy.Standing{Known: f.Known, Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status)}
+}
+
+// sweep forgets request ids that are older than RequestDays, a few at each tick.
+func (x *tx) sweep(now time.Time) {
+	lo := []byte{keyRequest}
+	hi := prefixEnd(lo)
+	cursorKey := stateKey(keyMeta, metaSweep)
+	if at, ok := x.Get(cursorKey); ok && len(at) > 0 {
+		lo = append(append([]byte(nil), at...), 0)
+	}
+	var last []byte
+	var old []string
+	n := 0
+	x.Scan(lo, hi, func(key, value []byte) bool {
+		n++
+		last = append(last[:0], key...)
+		r := new(RequestRecord)
+		if err := record.Decode(value, r); err != nil {
+			x.fail(err)
+			return false
+		}
+		if now.Sub(r.At) > RequestDays*24*time.Hour {
+			old = append(old, string(key[1:]))
+		}
+		return n < sweepMax
+	})
+	for _, key := range old {
+		put(x, x.l.requests, key, nil)
+	}
+	if n < sweepMax {
+		last = nil
+	}
+	if had, ok := x.Get(cursorKey); !ok || string(had) != string(last) {
+		x.Set(cursorKey, last)
+	}
+}
+
+var _ adapters.Txn = (*tx)(nil)

@@ -1,0 +1,280 @@
+package ledger
+
+import (
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"gongji/consensus"
+	"gongji/federation"
+	"gongji/gateway/internal/grant"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// grantsMax bounds what a look-up and an order of use read of one beneficiary's grants.
+const grantsMax = 4 * grant.OrderMax
+
+// makeGrant makes a grant; the first failing check answers (api.md section 1).
+func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
+	if out, done := x.seen(c.Request); done {
+		return out
+	}
+	rules, err := x.l.rules.At(policy.Day(now))
+	if err != nil {
+		return refuse(policy.CodeRelationNotAllowed)
+	}
+	payer := x.standing(&c.Payer, c.PayerFacts)
+	beneficiary := c.Standing
+	home := federation.Region(c.Beneficiary.Region)
+	if home == x.l.cfg.Self && x.l.cfg.Book != nil {
+		beneficiary = x.standing(&c.Beneficiary, nil)
+	}
+	var payerNo, beneficiaryNo string
+	if payer.Known { // persons that no home region knows are not taken in
+		payerNo = x.person(&c.Payer)
+		if beneficiary.Known {
+			beneficiaryNo = x.person(&c.Beneficiary)
+		}
+	}
+	digest := x.l.cfg.Hash([]byte(rules.Commitment.TextZH))
+	pair := joined(payerNo, beneficiaryNo)
+	day := policy.Day(now)
+	g, err := grant.New(c.Terms, grant.Facts{
+		ID: c.GrantID, Payer: grant.PersonRef(payerNo), Beneficiary: grant.PersonRef(beneficiaryNo),
+		PayerRegion: string(x.l.cfg.Self), BeneficiaryRegion: c.Beneficiary.Region,
+		PayerStanding: payer, BeneficiaryStanding: beneficiary, Rules: rules,
+		CommitmentDigest: hex.EncodeToString(digest[:]), PairOpen: x.pairOpen(now, home),
+		Duplicate: x.duplicate(pair, day), At: now,
+	})
+	if err != nil {
+		return refused(err)
+	}
+	rec := &GrantRecord{Grant: g, Persons: c.Persons}
+	put(x, x.l.grants, g.ID, rec)
+	put(x, x.l.pairs, pair, &pairRecord{GrantID: g.ID})
+	x.Set(stateKey(keyByPayer, joined(payerNo, g.ID)), nil)
+	x.remember(now, c.Request, ThingGrant, g.ID)
+	x.notice(rec, &c.Beneficiary)
+	return Outcome{ID: g.ID}
+}
+
+func (x *tx) duplicate(pair string, day policy.Date) bool {
+	p := get(x, x.l.pairs, pair)
+	if p == nil {
+		return false
+	}
+	g := get(x, x.l.grants, p.GrantID)
+	return g != nil && g.Blocks(day)
+}
+
+// notice tells the beneficiary's home of a grant as it now is.
+func (x *tx) notice(g *GrantRecord, who *Person) {
+	p := get(x, x.l.persons, string(g.Payer))
+	if p == nil {
+		x.fail(fmt.Errorf("ledger: a grant without its payer"))
+		return
+	}
+	if who == nil {
+		b := get(x, x.l.persons, string(g.Beneficiary))
+		if b == nil {
+			x.fail(fmt.Errorf("ledger: a grant without its beneficiary"))
+			return
+		}
+		who = &Person{New: string(g.Beneficiary), Masked: b.Masked, Called: b.Called, Region: b.Region}
+	}
+	n := &wirepb.GrantNotice{
+		GrantId: g.ID, Revision: g.Version, Relation: string(g.Terms.Relation), Status: string(g.Status),
+		ValidFrom: g.Terms.ValidFrom.String(), Created: g.CreatedAt.UnixMicro(),
+		Payer: p.Masked, PayerName: p.Called, Channel: string(g.Terms.Channel), Funding: string(g.Terms.Funding),
+	}
+	if g.Terms.ValidUntil != 0 {
+		n.ValidUntil = g.Terms.ValidUntil.String()
+	}
+	if g.Terms.PerPaymentLimit > 0 {
+		n.PerPaymentLimit = g.Terms.PerPaymentLimit.String()
+	}
+	if g.Terms.AnnualLimit > 0 {
+		n.AnnualLimit = g.Terms.AnnualLimit.String()
+	}
+	x.send(federation.Region(g.BeneficiaryRegion),
+		&wirepb.Body{Kind: &wirepb.Body_GrantNotice{GrantNotice: n}}, &g.Persons, who)
+}
+
+// change carries a transition of a grant out.
+func (x *tx) change(now time.Time, r Request, id string, by func(grant.Grant) (grant.Grant, error)) Outcome {
+	if r.ID != "" {
+		if out, done := x.seen(r); done {
+			return out
+		}
+	}
+	g := get(x, x.l.grants, id)
+	if g == nil {
+		return refuse(policy.CodeNotFound)
+	}
+	next, err := by(g.Grant)
+	if err != nil {
+		return refused(err)
+	}
+	changed := next.Version != g.Version
+	g.Grant = next
+	put(x, x.l.grants, id, g)
+	if r.ID != "" {
+		x.remember(now, r, ThingGrant, id)
+	}
+	if changed {
+		x.notice(g, nil)
+	}
+	return Outcome{ID: id}
+}
+
+func (x *tx) changeGrant(now time.Time, c *ChangeGrant) Outcome {
+	return x.change(now, c.Request, c.GrantID, func(g grant.Grant) (grant.Grant, error) { return g.Change(c.patch(), now) })
+}
+
+func (x *tx) revokeGrant(now time.Time, c *RevokeGrant) Outcome {
+	return x.change(now, c.Request, c.GrantID, func(g grant.Grant) (grant.Grant, error) { return g.Revoke(now) })
+}
+
+// acceptGrant is the beneficiary's consent, given here and sent to the payer's home.
+func (x *tx) acceptGrant(now time.Time, c *AcceptGrant) Outcome {
+	if out, done := x.seen(c.Request); done {
+		return out
+	}
+	rec := x.indexed(c.GrantID)
+	switch {
+	case rec == nil:
+		return refuse(policy.CodeNotFound)
+	case rec.Entry.EffectiveStatus(policy.Day(now)) != grant.StatusPending || rec.Accepted != "":
+		return refuse(policy.CodeWrongState)
+	}
+	rec.Accepted = c.Request.ID
+	put(x, x.l.index, joined(rec.Beneficiary, c.GrantID), rec)
+	x.remember(now, c.Request, ThingGrant, c.GrantID)
+	x.send(federation.Region(rec.PayerRegion), &wirepb.Body{Kind: &wirepb.Body_GrantConsent{
+		GrantConsent: &wirepb.GrantConsent{GrantId: c.GrantID},
+	}}, nil, nil)
+	return Outcome{ID: c.GrantID}
+}
+
+// grantConsent takes the beneficiary's consent at the payer's home. Only the beneficiary's home can send it.
+func (x *tx) grantConsent(now time.Time, peer federation.Region, m *wirepb.GrantConsent) {
+	g := get(x, x.l.grants, m.GetGrantId())
+	if g == nil || g.BeneficiaryRegion != string(peer) {
+		return
+	}
+	x.change(now, Request{}, g.ID, func(g grant.Grant) (grant.Grant, error) { return g.Accept(now) })
+}
+
+func (x *tx) indexed(grantID string) *IndexRecord {
+	no, ok := x.Get(stateKey(keyIndexID, grantID))
+	if !ok {
+		return nil
+	}
+	return get(x, x.l.index, joined(string(no), grantID))
+}
+
+// grantNotice takes a grant into the beneficiary's index, or brings it up to date. The payer's home is the only one that
+// can tell of it: the id carries that region.
+func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbound) {
+	if !ownID("g", m.GetGrantId(), peer) || in.Person == nil {
+		return
+	}
+	from, err := policy.ParseDate(m.GetValidFrom())
+	if err != nil {
+		return
+	}
+	var until policy.Date
+	if m.GetValidUntil() != "" {
+		if until, err = policy.ParseDate(m.GetValidUntil()); err != nil {
+			return
+		}
+	}
+	rec := x.indexed(m.GetGrantId())
+	if rec == nil {
+		no := in.Person.New
+		if in.Person.Token != [32]byte{} { // a message of this region to itself names the person by number
+			no = x.person(in.Person)
+		}
+		rec = &IndexRecord{Beneficiary: no, PayerRegion: string(peer)}
+		x.Set(stateKey(keyIndexID, m.GetGrantId()), []byte(no))
+	}
+	if m.GetRevision() <= rec.Revision {
+		return
+	}
+	rec.Entry = grant.Entry{
+		ID: m.GetGrantId(), Status: grant.Status(m.GetStatus()), ValidFrom: from, ValidUntil: until,
+		CreatedAt: time.UnixMicro(m.GetCreated()).UTC(),
+	}
+	rec.Revision = m.GetRevision()
+	rec.Payer, rec.PayerName = m.GetPayer(), m.GetPayerName()
+	rec.Relation, rec.Channel, rec.Funding = m.GetRelation(), m.GetChannel(), m.GetFunding()
+	rec.PerPayment, rec.Annual = limitOf(m.GetPerPaymentLimit()), limitOf(m.GetAnnualLimit())
+	put(x, x.l.index, joined(rec.Beneficiary, m.GetGrantId()), rec)
+}
+
+func limitOf(s string) money.Amount {
+	a, err := money.Parse(s)
+	if err != nil {
+		return 0
+	}
+	return a
+}
+
+// setOrder sets the order of use.
+func (x *tx) setOrder(now time.Time, c *SetOrder) Outcome {
+	if out, done := x.seen(c.Request); done {
+		return out
+	}
+	no, _, named := x.known(&c.Beneficiary)
+	if x.l.cfg.Book == nil && c.Facts != nil {
+		named = c.Facts.Known
+	}
+	if !named {
+		return Outcome{Code: policy.CodeIdentityMismatch, Field: "/beneficiary"}
+	}
+	own, err := entries(x, no)
+	if err != nil {
+		x.fail(err)
+		return Outcome{}
+	}
+	if err := grant.CheckOrder(c.Grants, own, policy.Day(now)); err != nil {
+		return refused(err)
+	}
+	key := stateKey(keyOrder, no)
+	if len(c.Grants) == 0 {
+		x.Delete(key)
+	} else {
+		x.Set(key, record.Encode(&orderRecord{Grants: c.Grants}))
+	}
+	x.remember(now, c.Request, ThingOrder, no)
+	return Outcome{ID: no}
+}
+
+// entries are a beneficiary's grants as the index has them, all statuses.
+func entries(r consensus.Reader, no string) ([]grant.Entry, error) {
+	recs, err := indexOf(r, no)
+	out := make([]grant.Entry, 0, len(recs))
+	for i := range recs {
+		out = append(out, recs[i].Entry)
+	}
+	return out, err
+}
+
+func indexOf(r consensus.Reader, no string) ([]IndexRecord, error) {
+	var out []IndexRecord
+	var failed error
+	lo := stateKey(keyIndex, joined(no))
+	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
+		var rec IndexRecord
+		if err := record.Decode(value, &rec); err != nil {
+			failed = err
+			return false
+		}
+		out = append(out, rec)
+		return len(out) < grantsMax
+	})
+	return out, failed
+}

@@ -1,0 +1,437 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"gongji/adapters"
+	"gongji/federation"
+	"gongji/gateway/internal/hold"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// ownID reports whether an id was made by a region: ids carry it, so that no region speaks of another's things.
+func ownID(letter, id string, region federation.Region) bool {
+	return strings.HasPrefix(id, letter+"-"+string(region)+"-")
+}
+
+// holdRequest begins a hold. It consumes its number whatever comes of it, and is answered.
+func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRequest, in *Inbound) {
+	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) || m.GetAmount() <= 0 {
+		x.send(peer, holdAnswer(m.GetHoldId(), 0, "", policy.CodeNotFound, nil), nil, nil)
+		return
+	}
+	if h := get(x, x.l.holds, m.GetHoldId()); h != nil {
+		x.answerAgain(h)
+		return
+	}
+	h := &HoldRecord{
+		Hold: hold.Hold{
+			ID: m.GetHoldId(), PaymentID: m.GetPaymentId(), Origin: string(peer), GrantID: m.GetGrantId(),
+			Asked: money.Amount(m.GetAmount()), DecideBy: time.UnixMicro(m.GetDecideBy()).UTC(),
+		},
+		Purpose: policy.Purpose(m.GetPurpose()), Institution: m.GetInstitution(), VisitID: m.GetVisitId(),
+		InCore: x.l.cfg.Book == nil,
+	}
+	if !now.Before(h.DecideBy) {
+		x.do(now, h, h.Late(now))
+		return
+	}
+	g := get(x, x.l.grants, m.GetGrantId())
+	if code := x.mayHold(g, in); code != "" {
+		h.State = hold.Requested
+		x.do(now, h, h.Check(now, 0, "", code))
+		return
+	}
+	h.Account, h.Beneficiary = string(g.Payer), string(g.Beneficiary)
+	if p := get(x, x.l.persons, h.Account); p != nil {
+		h.Payer, h.PayerName = p.Masked, p.Called
+	}
+	x.do(now, h, h.Request(now))
+}
+
+// mayHold returns why a hold may not even be looked at: no such grant, another person's, or no ticket for it. All of them
+// answer as unknown, so that nobody learns of other people's grants by asking.
+func (x *tx) mayHold(g *GrantRecord, in *Inbound) policy.Code {
+	if g == nil || in.Person == nil || in.Ticket != "" {
+		return policy.CodeNotFound
+	}
+	t := get(x, x.l.tokens, string(in.Person.Token[:]))
+	if t == nil || t.Person != string(g.Beneficiary) {
+		return policy.CodeNotFound
+	}
+	return ""
+}
+
+// answerAgain tells a peer that asks again what stands.
+func (x *tx) answerAgain(h *HoldRecord) {
+	switch {
+	case h.State == hold.Requested:
+	case h.State == hold.Placed, h.State == hold.InDoubt, h.State == hold.Declined:
+		x.answer(h)
+	case h.State.Final():
+		x.tellOutcome(h, false)
+	}
+}
+
+// do carries a hold's actions out: in this entry with a Book, by intent with a core outside. It keeps everything that follows
+// from the hold's state: what it counts, its deadline, the call under way.
+func (x *tx) do(now time.Time, h *HoldRecord, actions []hold.Action) {
+	for len(actions) > 0 && x.err == nil {
+		a := actions[0]
+		actions = actions[1:]
+		switch a {
+		case hold.CallPerson, hold.CallHold, hold.CallCapture, hold.CallRelease:
+			if !h.InCore {
+				actions = append(actions, x.callBook(now, h, a)...)
+			}
+		case hold.TellAnswer:
+			x.answer(h)
+		case hold.TellOutcome:
+			x.tellOutcome(h, false)
+		case hold.TellForced:
+			x.tellOutcome(h, true)
+		case hold.AskOrigin:
+			x.send(federation.Region(h.Origin), &wirepb.Body{Kind: &wirepb.Body_Enquiry{Enquiry: &wirepb.Enquiry{
+				HoldId: h.ID, PaymentId: h.PaymentID,
+			}}}, nil, nil)
+		case hold.Free:
+		}
+		x.recount(h)
+	}
+	x.recount(h)
+	x.keepCall(h)
+	x.wake(dueHold, h.ID, h.Due, h.WakeAt)
+	h.Due = h.WakeAt
+	put(x, x.l.holds, h.ID, h)
+}
+
+// keepCall notes the call to a core outside that is under way, for the leader of now and for the next one.
+func (x *tx) keepCall(h *HoldRecord) {
+	if !h.InCore {
+		return
+	}
+	key := stateKey(keyCall, h.ID)
+	if h.Calls() == 0 {
+		x.Delete(key)
+		return
+	}
+	x.Set(key, nil)
+	x.l.effects.Calls = appendOnce(x.l.effects.Calls, h.ID)
+}
+
+// callBook is a call to the region's own Book: its answer is there at once.
+func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action {
+	book := x.l.cfg.Book
+	switch a {
+	case hold.CallPerson:
+		account, ok, err := book.Account(x, h.Account)
+		if err != nil {
+			x.fail(err)
+			return nil
+		}
+		return x.check(now, h, factsOf(account, ok))
+	case hold.CallHold:
+		held, err := book.Hold(x, now, h.ID, h.Account, h.Amount.Fen(), x.floor(now, h).Fen())
+		if reason := x.reason(err); reason != "" {
+			return h.CoreRefusedHold(now, codeOf(reason))
+		}
+		return h.CoreHeld(now, money.Amount(held))
+	case hold.CallCapture:
+		err := book.Capture(x, now, h.ID, h.Take.Fen())
+		if reason := x.reason(err); reason != "" {
+			return h.CoreRefusedCapture(now)
+		}
+		return h.CoreCaptured(now, h.Take)
+	case hold.CallRelease:
+		err := book.Release(x, now, h.ID)
+		var refusal *adapters.RefusedError
+		if errors.As(err, &refusal) && refusal.Reason == adapters.ReasonCaptured {
+			return h.CoreCaptured(now, money.Amount(refusal.Captured))
+		}
+		x.reason(err)
+		return h.CoreReleased(now)
+	case hold.TellAnswer, hold.TellOutcome, hold.TellForced, hold.AskOrigin, hold.Free:
+	}
+	return nil
+}
+
+// reason is the refusal in an error of the Book; any other error is a damaged state.
+func (x *tx) reason(err error) adapters.Reason {
+	if err == nil {
+		return ""
+	}
+	var refusal *adapters.RefusedError
+	if errors.As(err, &refusal) {
+		return refusal.Reason
+	}
+	x.fail(err)
+	return ""
+}
+
+// codeOf is the decline that a core's refusal shows as.
+func codeOf(r adapters.Reason) policy.Code {
+	switch r {
+	case adapters.ReasonBalance:
+		return policy.CodeBalanceInsufficient
+	case adapters.ReasonStatus:
+		return policy.CodePayerNotInsured
+	case adapters.ReasonScheme:
+		return policy.CodePayerScheme
+	case adapters.ReasonUnknownPerson, adapters.ReasonIdentity:
+		return policy.CodeNotFound
+	}
+	return policy.CodeCoreUnavailable
+}
+
+func factsOf(a adapters.Account, known bool) Facts {
+	return Facts{
+		Known: known, Scheme: a.Scheme, Status: a.Status, Balance: money.Amount(a.Balance), Held: money.Amount(a.Held),
+		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional,
+	}
+}
+
+func (f Facts) account() adapters.Account {
+	return adapters.Account{
+		Scheme: f.Scheme, Status: f.Status, Balance: f.Balance.Fen(), Held: f.Held.Fen(),
+		Year: f.Year, Opening: f.Opening.Fen(), Provisional: f.Provisional,
+	}
+}
+
+func (x *tx) floor(now time.Time, h *HoldRecord) money.Amount {
+	rules, err := x.l.rules.At(policy.Day(now))
+	if err != nil {
+		return money.Max
+	}
+	return rules.Terms(h.Purpose).Floor
+}
+
+// Keys of useRecords: what is held or captured, by what limits it.
+func useOpen(account string) string { return joined("o", account) }
+func useYear(account string, year int) string {
+	return joined("y", account, strconv.Itoa(year))
+}
+func useVisit(account, origin, visit string) string { return joined("v", account, origin, visit) }
+func useGrant(grantID string, year int) string      { return joined("g", grantID, strconv.Itoa(year)) }
+
+func (x *tx) used(key string) money.Amount {
+	if u := get(x, x.l.uses, key); u != nil {
+		return u.Used
+	}
+	return 0
+}
+
+func (x *tx) addUse(key string, by money.Amount) {
+	u := get(x, x.l.uses, key)
+	if u == nil {
+		u = new(useRecord)
+	}
+	u.Used += by
+	if u.Used < 0 {
+		x.fail(fmt.Errorf("ledger: a limit's use fell below zero"))
+		return
+	}
+	put(x, x.l.uses, key, u)
+}
+
+// recount brings the records of use up to what the hold counts now.
+func (x *tx) recount(h *HoldRecord) {
+	if by := h.Counts() - h.Counted; by != 0 {
+		x.addUse(useYear(h.Account, h.Year), by)
+		x.addUse(useVisit(h.Account, h.Origin, h.VisitID), by)
+		x.addUse(useGrant(h.GrantID, h.Year), by)
+		h.Counted = h.Counts()
+	}
+	if !h.InCore {
+		return // the Book keeps the open holds of its accounts itself
+	}
+	open := h.Counts()
+	if h.State.Final() {
+		open = 0
+	}
+	if by := open - h.Open; by != 0 {
+		x.addUse(useOpen(h.Account), by)
+		h.Open = open
+	}
+}
+
+// check holds a request against the rules: who may, and how much.
+func (x *tx) check(now time.Time, h *HoldRecord, f Facts) []hold.Action {
+	if h.State != hold.Requested || h.Checked {
+		return nil
+	}
+	h.Year, h.CheckedAt = policy.Year(now), now
+	g := get(x, x.l.grants, h.GrantID)
+	if g == nil || !f.Known {
+		return h.Check(now, 0, "", policy.CodeNotFound)
+	}
+	given, limitedBy, refused := judge(now, h, g, f, InForce{x.l.rules, x.l.dir, x.l.cfg.Self}, x.used)
+	return h.Check(now, given, limitedBy, refused)
+}
+
+// judge is the rules' verdict on one hold: what is given and which limit decides, or the code of the refusal.
+func judge(
+	now time.Time, h *HoldRecord, g *GrantRecord, f Facts, in InForce, used func(key string) money.Amount,
+) (given money.Amount, limitedBy, refused policy.Code) {
+	rules, err := in.Rules.At(policy.Day(now))
+	if err != nil {
+		return 0, "", policy.CodePurposeNotOpen
+	}
+	use := policy.Use{
+		GrantUsable: g.Usable(policy.Day(now)), Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status),
+		Relation: g.Terms.Relation, PairOpen: in.PairOpen(now, federation.Region(h.Origin)), Purpose: h.Purpose, Rules: rules,
+	}
+	if err := policy.CheckEligible(use); err != nil {
+		return 0, "", policy.CodeOf(err)
+	}
+	d := policy.Decide(ask(h, g, f, rules, used))
+	if d.Given <= 0 {
+		return 0, "", d.LimitedBy
+	}
+	return d.Given, d.LimitedBy, ""
+}
+
+// ask gathers what the limits depend on; used reads a record of use.
+func ask(h *HoldRecord, g *GrantRecord, f Facts, rules *policy.Rules, used func(key string) money.Amount) policy.Ask {
+	open := f.Held
+	if h.InCore {
+		open = max(used(useOpen(h.Account)), f.Held)
+	}
+	return policy.Ask{
+		Amount: h.Asked, Balance: f.Balance, OpenHolds: open,
+		Opening:          money.Amount(f.account().InYear(h.Year).Opening),
+		UsedYear:         used(useYear(h.Account, h.Year)),
+		UsedVisit:        used(useVisit(h.Account, h.Origin, h.VisitID)),
+		UsedGrant:        used(useGrant(h.GrantID, h.Year)),
+		PaymentLimit:     g.Terms.PerPaymentLimit,
+		GrantAnnualLimit: g.Terms.AnnualLimit,
+		Terms:            rules.Terms(h.Purpose),
+	}
+}
+
+func (x *tx) pairOpen(now time.Time, peer federation.Region) bool {
+	return InForce{x.l.rules, x.l.dir, x.l.cfg.Self}.PairOpen(now, peer)
+}
+
+func holdAnswer(holdID string, amount money.Amount, limitedBy, code policy.Code, h *HoldRecord) *wirepb.Body {
+	a := &wirepb.HoldAnswer{HoldId: holdID, Amount: amount.Fen(), LimitedBy: string(limitedBy), Code: string(code)}
+	if h != nil && code == "" {
+		a.Payer, a.PayerName = h.Payer, h.PayerName
+	}
+	return &wirepb.Body{Kind: &wirepb.Body_HoldAnswer{HoldAnswer: a}}
+}
+
+func (x *tx) answer(h *HoldRecord) {
+	code := h.Code
+	if h.State == hold.Declined && code == "" {
+		code = policy.CodeCoreUnavailable
+	}
+	x.send(federation.Region(h.Origin), holdAnswer(h.ID, h.Amount, h.LimitedBy, code, h), nil, nil)
+}
+
+func (x *tx) tellOutcome(h *HoldRecord, forced bool) {
+	state := h.State.String()
+	x.send(federation.Region(h.Origin), &wirepb.Body{Kind: &wirepb.Body_Outcome{Outcome: &wirepb.Outcome{
+		HoldId: h.ID, ActId: h.Act, State: state, Captured: h.Captured.Fen(), Forced: forced || h.ByForce,
+	}}}, nil, nil)
+}
+
+// decision finds the hold that an origin decides on. One never seen is recorded as ended, so that a request that
+// comes later changes nothing.
+func (x *tx) decision(now time.Time, peer federation.Region, holdID, paymentID, act string, end hold.State) *HoldRecord {
+	if !ownID("h", holdID, peer) || !ownID("p", paymentID, peer) {
+		return nil
+	}
+	h := get(x, x.l.holds, holdID)
+	if h == nil {
+		h = &HoldRecord{Hold: hold.Hold{
+			ID: holdID, PaymentID: paymentID, Origin: string(peer), State: end, Act: act, Ended: now,
+		}}
+	}
+	return h
+}
+
+func (x *tx) capture(now time.Time, peer federation.Region, m *wirepb.Capture) {
+	h := x.decision(now, peer, m.GetHoldId(), m.GetPaymentId(), m.GetActId(), hold.CaptureFailed)
+	if h == nil || m.GetAmount() <= 0 {
+		return
+	}
+	x.do(now, h, h.Capture(now, m.GetActId(), money.Amount(m.GetAmount())))
+}
+
+func (x *tx) release(now time.Time, peer federation.Region, m *wirepb.Release) {
+	h := x.decision(now, peer, m.GetHoldId(), m.GetPaymentId(), m.GetActId(), hold.Released)
+	if h == nil {
+		return
+	}
+	x.do(now, h, h.Release(now, m.GetActId()))
+}
+
+func (x *tx) expireHold(now time.Time, item dueItem) {
+	h := get(x, x.l.holds, item.id)
+	if h == nil || !h.Due.Equal(item.at) {
+		return
+	}
+	x.do(now, h, h.Expire(now))
+}
+
+// coreResult takes the answer of a core outside, if the hold still waits for that call.
+func (x *tx) coreResult(now time.Time, c *CoreResult) Outcome {
+	h := get(x, x.l.holds, c.HoldID)
+	if h == nil || !h.InCore || h.Calls() != c.Call {
+		return Outcome{}
+	}
+	var next []hold.Action
+	switch c.Call {
+	case hold.CallPerson:
+		if c.Refused != "" {
+			next = h.Check(now, 0, "", codeOf(adapters.Reason(c.Refused)))
+		} else {
+			next = x.check(now, h, c.Facts)
+		}
+	case hold.CallHold:
+		if c.Refused != "" {
+			next = h.CoreRefusedHold(now, codeOf(adapters.Reason(c.Refused)))
+		} else {
+			next = h.CoreHeld(now, c.Amount)
+		}
+	case hold.CallCapture:
+		if c.Refused != "" {
+			next = h.CoreRefusedCapture(now)
+		} else {
+			next = h.CoreCaptured(now, h.Take)
+		}
+	case hold.CallRelease:
+		switch adapters.Reason(c.Refused) {
+		case adapters.ReasonCaptured:
+			next = h.CoreCaptured(now, c.Amount)
+		case "":
+			next = h.CoreReleased(now)
+		default:
+			return Outcome{} // not confirmed: the call is repeated when the hold wakes
+		}
+	case hold.TellAnswer, hold.TellOutcome, hold.TellForced, hold.AskOrigin, hold.Free:
+		return Outcome{}
+	}
+	x.do(now, h, next)
+	return Outcome{}
+}
+
+// forceRelease is an operator's word on a hold in doubt (design 5, "Force").
+func (x *tx) forceRelease(now time.Time, c *ForceRelease) Outcome {
+	h := get(x, x.l.holds, c.HoldID)
+	if h == nil {
+		return refuse(policy.CodeNotFound)
+	}
+	actions, code := h.Force(now, c.Operator)
+	if code != "" {
+		return refuse(code)
+	}
+	x.do(now, h, actions)
+	return Outcome{ID: h.ID}
+}

@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"errors"
+	"time"
+
+	"gongji/federation"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
+	"gongji/gateway/internal/wire"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// local is a message of this region to itself: it goes through the log, never through the bus.
+type local struct {
+	body    *wirepb.Body
+	persons *Person
+}
+
+// send writes a message into the outbox of a peer, or hands it to this region itself before the command ends.
+func (x *tx) send(to federation.Region, body *wirepb.Body, persons *Bundle, who *Person) {
+	if to == x.l.cfg.Self {
+		if len(x.local) >= localMax {
+			x.fail(errors.New("ledger: a command sends too many messages to its own region"))
+			return
+		}
+		x.local = append(x.local, local{body, who})
+		return
+	}
+	link := x.link(to)
+	data := wire.Encode(body)
+	var digest [federation.HashSize]byte
+	if persons != nil {
+		digest = persons.Digest
+	}
+	link.Out = link.Out.Next(x.l.cfg.Hash, federation.ContentDigest(x.l.cfg.Hash, data, digest))
+	put(x, x.l.links, string(to), link)
+	m := OutMessage{Chain: link.Out.Chain, Body: data, Persons: persons}
+	x.Set(stateKey(keyOut, numbered(to, link.Out.Last)), record.Encode(&m))
+	x.l.effects.Peers = appendOnce(x.l.effects.Peers, to)
+}
+
+func (x *tx) link(peer federation.Region) *LinkRecord {
+	link := get(x, x.l.links, string(peer))
+	if link == nil {
+		link = &LinkRecord{}
+		link.Out.Epoch, link.In.Epoch = 1, 1
+	}
+	return link
+}
+
+// deliverLocal handles the messages that the command sent to its own region, and those that they send.
+func (x *tx) deliverLocal(now time.Time) {
+	for i := 0; i < len(x.local) && x.err == nil; i++ {
+		m := x.local[i]
+		x.handle(now, x.l.cfg.Self, m.body, &Inbound{Person: m.persons})
+	}
+	x.local = nil
+}
+
+// deliver applies the numbered messages of a peer's parcels, each exactly once, and takes its acks.
+func (x *tx) deliver(now time.Time, c *Deliver) Outcome {
+	link := x.link(c.Peer)
+	if c.NextOffset != 0 {
+		link.NextOffset = c.NextOffset
+	}
+	for i := range c.Parcels {
+		p := &c.Parcels[i]
+		x.acked(c.Peer, link, federation.Ack{Epoch: p.AckEpoch, Number: p.AckNumber})
+		if p.Protocol > link.Protocol {
+			link.Protocol = p.Protocol
+		}
+		x.parcel(now, c.Peer, link, p)
+	}
+	put(x, x.l.links, string(c.Peer), link)
+	return Outcome{}
+}
+
+// acked forgets the messages that are in the receiver's log.
+func (x *tx) acked(peer federation.Region, link *LinkRecord, a federation.Ack) {
+	next, ok := link.Out.Ack(a)
+	if !ok {
+		return
+	}
+	for n := link.Out.Acked + 1; n <= next.Acked; n++ {
+		x.Delete(stateKey(keyOut, numbered(peer, n)))
+	}
+	link.Out = next
+	x.l.effects.Acked = appendOnce(x.l.effects.Acked, peer)
+}
+
+func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *Parcel) {
+	var first uint64
+	applied := p.Messages[:0:0]
+	for i := range p.Messages {
+		m := &p.Messages[i]
+		content := federation.ContentDigest(x.l.cfg.Hash, m.Body, m.PersonsDigest)
+		in, verdict := link.In.Offer(x.l.cfg.Hash, p.Epoch, m.Number, content, m.Chain)
+		link.In = in
+		// Whatever came, the peer is told how far this region is: a repeat and a gap ask for it.
+		x.l.effects.Peers = appendOnce(x.l.effects.Peers, peer)
+		switch verdict {
+		case federation.Apply:
+			if first == 0 {
+				first = m.Number
+			}
+			put(x, x.l.links, string(peer), link)
+			x.consume(now, peer, m)
+			applied = append(applied, *m)
+		case federation.NewEpoch:
+			link.NewEpoch = max(link.NewEpoch, p.Epoch)
+		case federation.Repeat, federation.Gap, federation.Fork, federation.OldEpoch:
+		}
+	}
+	if first == 0 {
+		return
+	}
+	kept := *p
+	kept.Messages = applied
+	x.Set(stateKey(keyEvidence, numbered(peer, p.Epoch, first)), record.Encode(&Evidence{At: now, Parcel: kept}))
+}
+
+// consume gives a numbered message its meaning. One that cannot be understood is set aside and answered; the messages behind it go on.
+func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound) {
+	body, err := wire.Decode(m.Body)
+	if err != nil || !numberedKind(body) {
+		x.Set(stateKey(keySetAside, numbered(peer, m.Number)), m.Body)
+		x.send(peer, &wirepb.Body{Kind: &wirepb.Body_Rejected{Rejected: &wirepb.Rejected{
+			Number: m.Number, Reason: "not_understood",
+		}}}, nil, nil)
+		return
+	}
+	x.handle(now, peer, body, m)
+}
+
+// numberedKind reports whether a body may travel on the link: queries and their answers may not.
+func numberedKind(b *wirepb.Body) bool {
+	switch b.GetKind().(type) {
+	case *wirepb.Body_HoldRequest, *wirepb.Body_HoldAnswer, *wirepb.Body_Capture, *wirepb.Body_Release,
+		*wirepb.Body_Outcome, *wirepb.Body_Enquiry, *wirepb.Body_EnquiryAnswer, *wirepb.Body_GrantNotice,
+		*wirepb.Body_GrantConsent, *wirepb.Body_Rejected:
+		return true
+	}
+	return false
+}
+
+func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m *Inbound) {
+	switch k := body.GetKind().(type) {
+	case *wirepb.Body_HoldRequest:
+		x.holdRequest(now, peer, k.HoldRequest, m)
+	case *wirepb.Body_HoldAnswer:
+		x.holdAnswer(now, peer, k.HoldAnswer)
+	case *wirepb.Body_Capture:
+		x.capture(now, peer, k.Capture)
+	case *wirepb.Body_Release:
+		x.release(now, peer, k.Release)
+	case *wirepb.Body_Outcome:
+		x.outcome(peer, k.Outcome)
+	case *wirepb.Body_Enquiry:
+		x.enquiry(now, peer, k.Enquiry)
+	case *wirepb.Body_GrantNotice:
+		x.grantNotice(peer, k.GrantNotice, m)
+	case *wirepb.Body_GrantConsent:
+		x.grantConsent(now, peer, k.GrantConsent)
+	case *wirepb.Body_EnquiryAnswer, *wirepb.Body_Rejected:
+		// An answer that decides nothing. The hold stays in doubt and asks again; a decision that the peer could not understand is
+		// sent again when the payment wakes. Both are in the evidence and in the counters.
+	}
+}
+
+// resumeLink accepts a peer's new epoch: its numbers begin anew.
+func (x *tx) resumeLink(c *ResumeLink) Outcome {
+	link := x.link(c.Peer)
+	if c.Epoch <= link.In.Epoch || c.Epoch != link.NewEpoch {
+		return refuse(policy.CodeWrongState)
+	}
+	link.In = federation.In{Epoch: c.Epoch}
+	link.NewEpoch = 0
+	put(x, x.l.links, string(c.Peer), link)
+	return Outcome{}
+}

@@ -1,0 +1,274 @@
+package ledger
+
+import (
+	"strconv"
+	"time"
+
+	"gongji/federation"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/payment"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// seen sorts a request: new, done before, or its id used for something else.
+func (x *tx) seen(r Request) (Outcome, bool) {
+	rec := get(x, x.l.requests, joined(r.Platform, r.ID))
+	switch {
+	case rec == nil:
+		return Outcome{}, false
+	case rec.Digest != r.Digest:
+		return refuse(policy.CodeConflict), true
+	}
+	return Outcome{Replay: true, ID: rec.ID}, true
+}
+
+// remember binds a request's id to what it made. Refusals are not remembered: they use no id up.
+func (x *tx) remember(now time.Time, r Request, thing, id string) {
+	put(x, x.l.requests, joined(r.Platform, r.ID), &RequestRecord{Digest: r.Digest, Thing: thing, ID: id, At: now})
+}
+
+func billKey(institution, bill string) string { return joined(institution, bill) }
+
+// billDays is how far back a bill's visit may lie: as long as request ids are kept.
+const billDays = RequestDays
+
+// createPayment is the first entry of a payment. The checks that two requests can race for are made here and
+// nowhere else: the request id and the bill.
+func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
+	if out, done := x.seen(c.Request); done {
+		return out
+	}
+	day := policy.Day(now)
+	if c.VisitDate > day || c.VisitDate < day.AddDays(-billDays) {
+		return Outcome{Code: policy.CodeInvalidRequest, Field: "/visit_date"}
+	}
+	key := billKey(c.Institution, c.Bill.ID)
+	var used money.Amount
+	if b := get(x, x.l.bills, key); b != nil {
+		used = b.Used
+	}
+	if used+c.Amount > c.Bill.SelfBorne-c.Bill.OwnPaid {
+		return Outcome{Code: policy.CodeAmountExceedsSelfBorne, Field: "/amount"}
+	}
+	p := &PaymentRecord{
+		Payment: payment.Payment{
+			ID: c.PaymentID, Amount: c.Amount, AllowPartial: c.AllowPartial, AutoConfirm: c.AutoConfirm,
+			DecideBy: now.Add(c.DecideWithin),
+		},
+		Request: c.Request, Beneficiary: c.Beneficiary, Persons: c.Persons, Credential: c.Credential,
+		Institution: c.Institution, InstKind: c.InstKind, Purpose: c.Purpose,
+		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket,
+	}
+	for _, o := range c.Offers {
+		code := o.Code
+		if code == "" {
+			code = x.mayAsk(now, federation.Region(o.Region))
+		}
+		if code != "" {
+			p.Declines = append(p.Declines, payment.Decline{GrantID: o.GrantID, Region: o.Region, Code: code})
+			continue
+		}
+		p.Candidates = append(p.Candidates, payment.Candidate{GrantID: o.GrantID, Region: o.Region})
+	}
+	if get(x, x.l.payments, c.PaymentID) != nil {
+		return refuse(policy.CodeConflict) // ids are random: only a leader that repeats itself comes here
+	}
+	x.remember(now, c.Request, ThingPayment, c.PaymentID)
+	x.Set(stateKey(keyByVisit, joined(c.VisitID, c.PaymentID)), nil)
+	x.Set(stateKey(keyByBill, joined(c.Bill.ID, c.PaymentID)), nil)
+	put(x, x.l.payments, c.PaymentID, p)
+	x.actOnPayment(p, p.Start(now))
+	return Outcome{ID: c.PaymentID}
+}
+
+// mayAsk returns why no new hold may be asked of a region now.
+func (x *tx) mayAsk(now time.Time, peer federation.Region) policy.Code {
+	if peer == x.l.cfg.Self {
+		return ""
+	}
+	if x.l.dir == nil || x.l.dir.Expired(now) {
+		return policy.CodeRegionUnreachable
+	}
+	m, ok := x.l.dir.Member(peer)
+	if !ok || m.State == federation.MemberClosed || m.State == federation.MemberPaused {
+		return policy.CodeRegionPairClosed
+	}
+	if !x.l.dir.PairOpen(x.l.cfg.Self, peer, now) {
+		return policy.CodeRegionPairClosed
+	}
+	link := get(x, x.l.links, string(peer))
+	if link != nil && (link.Out.Waiting() >= outboxMax || link.NewEpoch != 0 || link.In.Forked) {
+		return policy.CodeRegionUnreachable
+	}
+	return ""
+}
+
+// actOnPayment writes down what a payment's step has to tell its legs, and keeps everything that follows from its state.
+func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
+	for _, e := range effects {
+		x.tell(p, e)
+	}
+	key := billKey(p.Institution, p.Bill.ID)
+	if counts := p.Counts(); counts != p.Counted {
+		b := get(x, x.l.bills, key)
+		if b == nil {
+			b = new(billRecord)
+		}
+		b.Used += counts - p.Counted
+		p.Counted = counts
+		put(x, x.l.bills, key, b)
+	}
+	wake := p.Wake()
+	x.wake(duePayment, p.ID, p.Due, wake)
+	p.Due = wake
+	put(x, x.l.payments, p.ID, p)
+	x.l.effects.Payments = appendOnce(x.l.effects.Payments, p.ID)
+}
+
+// actID names the origin's decision on one leg: the same on every repeat.
+func actID(l *payment.Leg) string { return l.HoldID + "/" + strconv.Itoa(int(l.Share)) }
+
+func (x *tx) tell(p *PaymentRecord, e payment.Effect) {
+	l := &p.Legs[e.Leg]
+	to := federation.Region(l.Region)
+	switch e.Do {
+	case payment.AskHold:
+		x.send(to, &wirepb.Body{Kind: &wirepb.Body_HoldRequest{HoldRequest: &wirepb.HoldRequest{
+			HoldId: l.HoldID, PaymentId: p.ID, GrantId: l.GrantID, Amount: l.Asked.Fen(),
+			DecideBy: p.DecideBy.UnixMicro(), Purpose: string(p.Purpose), Institution: p.Institution,
+			VisitId: p.VisitID, Ticket: p.Ticket,
+		}}}, &p.Persons, &p.Beneficiary)
+	case payment.TellCapture:
+		x.send(to, &wirepb.Body{Kind: &wirepb.Body_Capture{Capture: &wirepb.Capture{
+			HoldId: l.HoldID, PaymentId: p.ID, ActId: actID(l), Amount: l.Share.Fen(),
+		}}}, nil, nil)
+	case payment.TellRelease:
+		x.send(to, &wirepb.Body{Kind: &wirepb.Body_Release{Release: &wirepb.Release{
+			HoldId: l.HoldID, PaymentId: p.ID, ActId: actID(l),
+		}}}, nil, nil)
+	}
+}
+
+func (x *tx) confirm(now time.Time, c *Confirm) Outcome {
+	p, out, done := x.decide(c.Request, c.PaymentID)
+	if done {
+		return out
+	}
+	amount := c.Amount
+	if c.All {
+		amount = p.Covered()
+	}
+	effects, code := p.Confirm(now, amount)
+	if code != "" {
+		return refuse(code)
+	}
+	x.remember(now, c.Request, ThingPayment, p.ID)
+	x.actOnPayment(p, effects)
+	return Outcome{ID: p.ID}
+}
+
+func (x *tx) cancel(now time.Time, c *Cancel) Outcome {
+	p, out, done := x.decide(c.Request, c.PaymentID)
+	if done {
+		return out
+	}
+	effects, code := p.Cancel(now)
+	if code != "" {
+		return refuse(code)
+	}
+	x.remember(now, c.Request, ThingPayment, p.ID)
+	x.actOnPayment(p, effects)
+	return Outcome{ID: p.ID}
+}
+
+func (x *tx) decide(r Request, paymentID string) (*PaymentRecord, Outcome, bool) {
+	if out, done := x.seen(r); done {
+		return nil, out, true
+	}
+	p := get(x, x.l.payments, paymentID)
+	if p == nil {
+		return nil, refuse(policy.CodeNotFound), true
+	}
+	return p, Outcome{}, false
+}
+
+func (x *tx) expirePayment(now time.Time, item dueItem) {
+	p := get(x, x.l.payments, item.id)
+	if p == nil || !p.Due.Equal(item.at) {
+		return
+	}
+	x.actOnPayment(p, p.Expire(now))
+}
+
+// paymentOf finds the payment of a hold id that a peer names, if the peer is the home of that leg.
+func (x *tx) paymentOf(peer federation.Region, holdID string) *PaymentRecord {
+	id, ok := payment.OfHold(holdID)
+	if !ok {
+		return nil
+	}
+	p := get(x, x.l.payments, id)
+	if p == nil {
+		return nil
+	}
+	if l := p.Leg(holdID); l == nil || l.Region != string(peer) {
+		return nil
+	}
+	return p
+}
+
+func (x *tx) holdAnswer(now time.Time, peer federation.Region, m *wirepb.HoldAnswer) {
+	p := x.paymentOf(peer, m.GetHoldId())
+	if p == nil {
+		return
+	}
+	l := p.Leg(m.GetHoldId())
+	l.Payer, l.PayerName = m.GetPayer(), m.GetPayerName()
+	if m.GetCode() != "" {
+		code := policy.Code(m.GetCode())
+		if !code.MayDecline() {
+			code = policy.CodeCoreUnavailable
+		}
+		x.actOnPayment(p, p.Refused(now, m.GetHoldId(), code))
+		return
+	}
+	if m.GetAmount() <= 0 {
+		return
+	}
+	x.actOnPayment(p, p.Placed(now, m.GetHoldId(), money.Amount(m.GetAmount()), policy.Code(m.GetLimitedBy())))
+}
+
+func (x *tx) outcome(peer federation.Region, m *wirepb.Outcome) {
+	p := x.paymentOf(peer, m.GetHoldId())
+	if p == nil {
+		return
+	}
+	switch m.GetState() {
+	case "captured":
+		p.LegCapturedBy(m.GetHoldId(), money.Amount(max(m.GetCaptured(), 0)))
+	case "released", "declined":
+		p.LegReleasedBy(m.GetHoldId(), m.GetForced())
+	case "capture_failed":
+		p.LegFailed(m.GetHoldId())
+	default:
+		return
+	}
+	x.actOnPayment(p, nil)
+}
+
+// enquiry answers a home whose hold is in doubt, with the leg's decision sent again.
+func (x *tx) enquiry(now time.Time, peer federation.Region, m *wirepb.Enquiry) {
+	answer := &wirepb.EnquiryAnswer{HoldId: m.GetHoldId()}
+	p := x.paymentOf(peer, m.GetHoldId())
+	if p == nil {
+		answer.Unknown = true
+	} else {
+		effects, undecided := p.Enquired(now, m.GetHoldId())
+		x.actOnPayment(p, effects)
+		if !undecided {
+			return
+		}
+		answer.Undecided = true
+	}
+	x.send(peer, &wirepb.Body{Kind: &wirepb.Body_EnquiryAnswer{EnquiryAnswer: answer}}, nil, nil)
+}

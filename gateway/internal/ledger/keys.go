@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"encoding/binary"
+	"time"
+
+	"gongji/federation"
+)
+
+// The state's keys: one letter, then the id. Ids of variable length stand behind their length wherever
+// something follows them, so that no id can reach into another's range.
+const (
+	keyMeta     = 'm' // name → bytes: rules, directory, imports, cursors
+	keyLink     = 'l' // region → link
+	keyOut      = 'o' // region, number → outMessage
+	keyEvidence = 'e' // region, epoch, number of the first message → evidence
+	keyPayment  = 'p' // payment id → PaymentRecord
+	keyBill     = 'b' // institution, bill id → billRecord
+	keyByBill   = 'i' // bill id, payment id → nothing
+	keyByVisit  = 'v' // visit id, payment id → nothing
+	keyRequest  = 'r' // platform, request id → RequestRecord
+	keyHold     = 'h' // hold id → HoldRecord
+	keyUse      = 'u' // what is used of a limit → useRecord
+	keyCall     = 'c' // hold id → nothing: a call to the core is under way
+	keyDue      = 'd' // time, kind, id → nothing
+	keyToken    = 't' // token of a person → person number
+	keyPerson   = 'n' // person number → PersonRecord
+	keyGrant    = 'g' // grant id → GrantRecord (at the payer's home)
+	keyByPayer  = 'y' // payer, grant id → nothing
+	keyPair     = 'q' // payer, beneficiary → grant id in force
+	keyIndex    = 'x' // beneficiary, grant id → IndexRecord (at the beneficiary's home)
+	keyIndexID  = 'j' // grant id → beneficiary (at the beneficiary's home)
+	keyOrder    = 'k' // beneficiary → orderRecord
+	keySetAside = 'z' // region, epoch, number → a message that could not be understood
+	// KeyBook is the prefix of the region's Book.
+	KeyBook = 'B'
+)
+
+// joined is a key of parts, each behind its length in two bytes.
+func joined(parts ...string) string {
+	n := 0
+	for _, p := range parts {
+		n += 2 + len(p)
+	}
+	b := make([]byte, 0, n)
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(p))) //nolint:gosec // ids have at most 1 KiB, checked at the border
+		b = append(b, p...)
+	}
+	return string(b)
+}
+
+func split(key []byte) []string {
+	var parts []string
+	for len(key) >= 2 {
+		n := int(binary.BigEndian.Uint16(key))
+		if len(key) < 2+n {
+			return parts
+		}
+		parts = append(parts, string(key[2:2+n]))
+		key = key[2+n:]
+	}
+	return parts
+}
+
+func numbered(peer federation.Region, numbers ...uint64) string {
+	b := append(make([]byte, 0, len(peer)+8*len(numbers)), peer...)
+	for _, n := range numbers {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return string(b)
+}
+
+// prefixEnd is the first key behind all that start with prefix.
+func prefixEnd(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for i := len(end) - 1; i >= 0; i-- {
+		end[i]++
+		if end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+func dueKey(at time.Time, kind byte, id string) []byte {
+	b := make([]byte, 0, 10+len(id))
+	b = append(b, keyDue)
+	b = binary.BigEndian.AppendUint64(b, uint64(at.UnixMicro())) //nolint:gosec // stamps are after 1970
+	b = append(b, kind)
+	return append(b, id...)
+}

@@ -1,0 +1,291 @@
+// Package ledger is the region's replicated state machine: commands change the state and fill the outboxes.
+//
+// Apply is deterministic. Everything that is random, secret or read from a clock comes inside the command, made by the leader
+// that proposed it; the regional rules and the directory are state too. What is to be done outside (messages to other regions,
+// calls to a core system) is only written down here; package settle carries it out on the leader and brings the answers back as commands.
+//
+// One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side, apply_link.go what
+// peers send, apply_grant.go the grants, apply_admin.go rules, directory and accounts. view.go reads.
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"gongji/adapters"
+	"gongji/consensus"
+	"gongji/federation"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
+)
+
+// Bounds of the memory that holds decoded records; each is a number of records.
+const (
+	paymentsHot = 32768
+	holdsHot    = 32768
+	usesHot     = 65536
+	personsHot  = 65536
+	grantsHot   = 65536
+	requestsHot = 16384
+	outboxMax   = 100_000 // messages waiting for one peer; beyond it no new hold is asked of it
+	localMax    = 10_000  // messages of a region to itself in one command
+)
+
+// RequestDays is how long a request id is kept (api.md section 1).
+const RequestDays = 400
+
+// Config is what a Ledger is made of. All nodes of a region have the same.
+type Config struct {
+	Self federation.Region
+	Hash federation.Hash // SM3
+	// Book is the region's own account book; nil when a core system outside keeps the money.
+	Book adapters.Book
+	// Notify is told, on every node, what the entries applied since the last call have changed. It must not block. nil: nobody.
+	Notify func(Effects)
+}
+
+// Effects are what a leader carries out or tells after entries were applied.
+type Effects struct {
+	Index    uint64
+	Peers    []federation.Region // have new messages in their outbox, or an ack is due to them
+	Acked    []federation.Region // have acked
+	Calls    []string            // holds whose call to the core is under way
+	Payments []string            // changed
+}
+
+// Ledger is a consensus.StateMachine.
+type Ledger struct {
+	cfg      Config
+	due      due
+	payments *table[PaymentRecord, *PaymentRecord]
+	bills    *table[billRecord, *billRecord]
+	requests *table[RequestRecord, *RequestRecord]
+	holds    *table[HoldRecord, *HoldRecord]
+	uses     *table[useRecord, *useRecord]
+	persons  *table[PersonRecord, *PersonRecord]
+	tokens   *table[tokenRecord, *tokenRecord]
+	grants   *table[GrantRecord, *GrantRecord]
+	pairs    *table[pairRecord, *pairRecord]
+	index    *table[IndexRecord, *IndexRecord]
+	links    *table[LinkRecord, *LinkRecord]
+	rules    policy.RuleBook
+	dir      *federation.Directory
+	effects  Effects
+	nextDue  atomic.Int64 // microseconds; 0: nothing is due
+	changed  bool         // rules or directory, in the entry being applied
+	inForce  atomic.Pointer[InForce]
+}
+
+// InForce is what a region goes by: its rules and the federation's directory, as the newest applied entry left them.
+type InForce struct {
+	Rules     policy.RuleBook
+	Directory *federation.Directory // nil before the first
+	Self      federation.Region
+}
+
+// PairOpen reports whether new holds may begin between this region and a peer.
+func (f InForce) PairOpen(now time.Time, peer federation.Region) bool {
+	if peer == f.Self {
+		return true
+	}
+	if f.Directory == nil || f.Directory.Expired(now) || !f.Directory.PairOpen(f.Self, peer, now) {
+		return false
+	}
+	m, ok := f.Directory.Member(peer)
+	return ok && m.State != federation.MemberClosed && m.State != federation.MemberPaused
+}
+
+// InForce may be called from anywhere. What it points to must not be changed.
+func (l *Ledger) InForce() InForce {
+	if f := l.inForce.Load(); f != nil {
+		return *f
+	}
+	return InForce{Self: l.cfg.Self}
+}
+
+func (l *Ledger) publish() {
+	l.inForce.Store(&InForce{l.rules, l.dir, l.cfg.Self})
+	l.changed = false
+}
+
+var _ consensus.StateMachine = (*Ledger)(nil)
+
+// New makes a Ledger. The state is read by Reset.
+func New(cfg Config) (*Ledger, error) {
+	if !cfg.Self.Valid() || cfg.Hash == nil {
+		return nil, errors.New("ledger: a region and a hash are needed")
+	}
+	if cfg.Notify == nil {
+		cfg.Notify = func(Effects) {}
+	}
+	return &Ledger{
+		cfg:      cfg,
+		payments: newTable[PaymentRecord](keyPayment, paymentsHot),
+		bills:    newTable[billRecord](keyBill, paymentsHot),
+		requests: newTable[RequestRecord](keyRequest, requestsHot),
+		holds:    newTable[HoldRecord](keyHold, holdsHot),
+		uses:     newTable[useRecord](keyUse, usesHot),
+		persons:  newTable[PersonRecord](keyPerson, personsHot),
+		tokens:   newTable[tokenRecord](keyToken, personsHot),
+		grants:   newTable[GrantRecord](keyGrant, grantsHot),
+		pairs:    newTable[pairRecord](keyPair, grantsHot),
+		index:    newTable[IndexRecord](keyIndex, grantsHot),
+		links:    newTable[LinkRecord](keyLink, federation.MembersMax*2),
+	}, nil
+}
+
+// Apply gives one command its meaning. An error means that the node must stop: the command cannot be decoded, or the state is damaged.
+func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
+	cmd, err := DecodeCommand(c.Data)
+	if err != nil {
+		return nil, err
+	}
+	x := &tx{Txn: txn, l: l}
+	x.fire(c.Stamp)
+	out := x.dispatch(c.Stamp, cmd)
+	x.deliverLocal(c.Stamp)
+	if err := x.flush(); err != nil {
+		return nil, err
+	}
+	l.effects.Index = c.Index
+	return record.Encode(&out), nil
+}
+
+func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
+	switch c := cmd.(type) {
+	case *Tick:
+		x.sweep(now)
+		return Outcome{}
+	case *CreatePayment:
+		return x.createPayment(now, c)
+	case *Confirm:
+		return x.confirm(now, c)
+	case *Cancel:
+		return x.cancel(now, c)
+	case *Deliver:
+		return x.deliver(now, c)
+	case *CoreResult:
+		return x.coreResult(now, c)
+	case *MakeGrant:
+		return x.makeGrant(now, c)
+	case *ChangeGrant:
+		return x.changeGrant(now, c)
+	case *RevokeGrant:
+		return x.revokeGrant(now, c)
+	case *AcceptGrant:
+		return x.acceptGrant(now, c)
+	case *SetOrder:
+		return x.setOrder(now, c)
+	case *SetRules:
+		return x.setRules(c)
+	case *SetDirectory:
+		return x.setDirectory(c)
+	case *OpenAccounts:
+		return x.openAccounts(now, c)
+	case *ForceRelease:
+		return x.forceRelease(now, c)
+	case *ResumeLink:
+		return x.resumeLink(c)
+	}
+	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
+	return Outcome{}
+}
+
+// Applied tells settle and the waiting requests what has happened.
+func (l *Ledger) Applied(index uint64) {
+	var next int64
+	if len(l.due) > 0 {
+		next = l.due[0].at.UnixMicro()
+	}
+	l.nextDue.Store(next)
+	if l.changed {
+		l.publish()
+	}
+	e := l.effects
+	e.Index = index
+	l.effects = Effects{}
+	l.cfg.Notify(e)
+}
+
+// NextDue is when a Tick has something to do; the zero time is never. Safe to call from anywhere.
+func (l *Ledger) NextDue() time.Time {
+	if us := l.nextDue.Load(); us != 0 {
+		return time.UnixMicro(us).UTC()
+	}
+	return time.Time{}
+}
+
+// Reset reads anew what is kept outside of the state.
+func (l *Ledger) Reset(r consensus.Reader) error {
+	l.payments.forget()
+	l.bills.forget()
+	l.requests.forget()
+	l.holds.forget()
+	l.uses.forget()
+	l.persons.forget()
+	l.tokens.forget()
+	l.grants.forget()
+	l.pairs.forget()
+	l.index.forget()
+	l.links.forget()
+	var err error
+	if l.due, err = loadDue(r); err != nil {
+		return err
+	}
+	if l.rules, err = readRules(r); err != nil {
+		return err
+	}
+	if l.dir, err = readDirectory(r, l.cfg.Hash); err != nil {
+		return err
+	}
+	l.effects = Effects{}
+	l.publish()
+	var next int64
+	if len(l.due) > 0 {
+		next = l.due[0].at.UnixMicro()
+	}
+	l.nextDue.Store(next)
+	return nil
+}
+
+// Outcome is what Propose hands back for a command: a refusal with its code, or the thing that was made or found.
+type Outcome struct {
+	Code     policy.Code // empty: done
+	Replay   bool        // the request had been done before; ID names what it made
+	ID       string
+	Field    string // JSON pointer, where one field is to blame
+	Detail   string
+	DetailZH string
+}
+
+// Walk is the record.Record of an Outcome.
+func (o *Outcome) Walk(c *record.Coder) {
+	record.Str(c, &o.Code)
+	c.Bool(&o.Replay)
+	record.Str(c, &o.ID)
+	record.Str(c, &o.Field)
+	record.Str(c, &o.Detail)
+	record.Str(c, &o.DetailZH)
+}
+
+func refused(err error) Outcome {
+	r, ok := policy.AsRefusal(err)
+	if !ok {
+		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
+	}
+	return Outcome{Code: r.Code, Field: r.Field, Detail: r.Detail, DetailZH: r.DetailZH}
+}
+
+func refuse(code policy.Code) Outcome { return Outcome{Code: code} }
+
+// appendOnce keeps the small lists of Effects free of repeats.
+func appendOnce[T comparable](list []T, v T) []T {
+	for i := len(list) - 1; i >= 0 && i >= len(list)-8; i-- {
+		if list[i] == v {
+			return list
+		}
+	}
+	return append(list, v)
+}

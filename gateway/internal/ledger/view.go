@@ -1,0 +1,318 @@
+package ledger
+
+import (
+	"time"
+
+	"gongji/adapters"
+	"gongji/consensus"
+	"gongji/federation"
+	"gongji/gateway/internal/hold"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
+)
+
+// View reads the state. What it returns belongs to the caller. A nil record with a nil error means that there is none.
+type View struct {
+	r    consensus.Reader
+	book adapters.Book
+}
+
+// View makes a View of a state.
+func (l *Ledger) View(r consensus.Reader) View { return View{r, l.cfg.Book} }
+
+// Request finds what a platform's request id was used for.
+func (v View) Request(platform, id string) (*RequestRecord, error) {
+	return read[RequestRecord](v.r, keyRequest, joined(platform, id))
+}
+
+// Payment finds a payment of this region.
+func (v View) Payment(id string) (*PaymentRecord, error) {
+	return read[PaymentRecord](v.r, keyPayment, id)
+}
+
+// PaymentsOf finds payments by visit or by bill, in the order of their ids from after on, at most limit.
+func (v View) PaymentsOf(visit, bill, after string, limit int) ([]*PaymentRecord, error) {
+	prefix := stateKey(keyByVisit, joined(visit))
+	if visit == "" {
+		prefix = stateKey(keyByBill, joined(bill))
+	}
+	lo := prefix
+	if after != "" {
+		lo = append(append([]byte(nil), prefix...), joined(after)...)
+		lo = append(lo, 0)
+	}
+	var ids []string
+	v.r.Scan(lo, prefixEnd(prefix), func(key, _ []byte) bool {
+		parts := split(key[len(prefix):])
+		if len(parts) == 1 {
+			ids = append(ids, parts[0])
+		}
+		return len(ids) < limit
+	})
+	out := make([]*PaymentRecord, 0, len(ids))
+	for _, id := range ids {
+		p, err := v.Payment(id)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// BillUsed is what payments hold or have captured of a bill.
+func (v View) BillUsed(institution, bill string) (money.Amount, error) {
+	b, err := read[billRecord](v.r, keyBill, billKey(institution, bill))
+	if err != nil || b == nil {
+		return 0, err
+	}
+	return b.Used, nil
+}
+
+// Hold finds a hold of this region's payers.
+func (v View) Hold(id string) (*HoldRecord, error) { return read[HoldRecord](v.r, keyHold, id) }
+
+// PersonByToken finds a person; no is empty when the region does not know them.
+func (v View) PersonByToken(token [32]byte) (no string, p *PersonRecord, err error) {
+	t, err := read[tokenRecord](v.r, keyToken, string(token[:]))
+	if err != nil || t == nil {
+		return "", nil, err
+	}
+	p, err = v.Person(t.Person)
+	return t.Person, p, err
+}
+
+// Person finds a person by number.
+func (v View) Person(no string) (*PersonRecord, error) { return read[PersonRecord](v.r, keyPerson, no) }
+
+// Account reads an account of the region's Book; ok is false when there is none, or no Book.
+func (v View) Account(no string) (facts Facts, ok bool, err error) {
+	if v.book == nil {
+		return Facts{}, false, nil
+	}
+	a, ok, err := v.book.Account(v.r, no)
+	return factsOf(a, ok), ok, err
+}
+
+// Grant finds a grant that this region keeps.
+func (v View) Grant(id string) (*GrantRecord, error) { return read[GrantRecord](v.r, keyGrant, id) }
+
+// GrantsOfPayer lists a payer's grants in the order of their ids from after on, at most limit.
+func (v View) GrantsOfPayer(no, after string, limit int) ([]*GrantRecord, error) {
+	prefix := stateKey(keyByPayer, joined(no))
+	lo := prefix
+	if after != "" {
+		lo = append(append([]byte(nil), prefix...), joined(after)...)
+		lo = append(lo, 0)
+	}
+	var out []*GrantRecord
+	var failed error
+	v.r.Scan(lo, prefixEnd(prefix), func(key, _ []byte) bool {
+		parts := split(key[len(prefix):])
+		if len(parts) != 1 {
+			return true
+		}
+		g, err := v.Grant(parts[0])
+		if err != nil {
+			failed = err
+			return false
+		}
+		if g != nil {
+			out = append(out, g)
+		}
+		return len(out) < limit
+	})
+	return out, failed
+}
+
+// Index lists the grants of a beneficiary whose home this region is.
+func (v View) Index(no string) ([]IndexRecord, error) { return indexOf(v.r, no) }
+
+// Indexed finds one grant of the index.
+func (v View) Indexed(grantID string) (*IndexRecord, error) {
+	no, ok := v.r.Get(stateKey(keyIndexID, grantID))
+	if !ok {
+		return nil, nil //nolint:nilnil // see View
+	}
+	return read[IndexRecord](v.r, keyIndex, joined(string(no), grantID))
+}
+
+// Order is the order of use that a beneficiary has set; empty is the default.
+func (v View) Order(no string) ([]string, error) {
+	o, err := read[orderRecord](v.r, keyOrder, no)
+	if err != nil || o == nil {
+		return nil, err
+	}
+	return o.Grants, nil
+}
+
+// Imported reports whether an import of accounts has ended.
+func (v View) Imported(name string) bool {
+	_, ok := v.r.Get(stateKey(keyMeta, metaImport+name))
+	return ok
+}
+
+// Link reads both halves of the link with a peer.
+func (v View) Link(peer federation.Region) (LinkRecord, error) {
+	link, err := read[LinkRecord](v.r, keyLink, string(peer))
+	if err != nil || link == nil {
+		first := LinkRecord{}
+		first.Out.Epoch, first.In.Epoch = 1, 1
+		return first, err
+	}
+	return *link, nil
+}
+
+// Outbox visits the messages to a peer from a number on, until visit returns false.
+func (v View) Outbox(peer federation.Region, from uint64, visit func(number uint64, m OutMessage) bool) error {
+	var failed error
+	number := from
+	lo := stateKey(keyOut, numbered(peer, from))
+	v.r.Scan(lo, prefixEnd(stateKey(keyOut, string(peer))), func(_, value []byte) bool {
+		var m OutMessage
+		if failed = record.Decode(value, &m); failed != nil {
+			return false
+		}
+		number++
+		return visit(number-1, m)
+	})
+	return failed
+}
+
+// Calls lists the holds whose call to a core outside is under way.
+func (v View) Calls() []string { return v.ids(keyCall) }
+
+func (v View) ids(prefix byte) []string {
+	var ids []string
+	lo := []byte{prefix}
+	v.r.Scan(lo, prefixEnd(lo), func(key, _ []byte) bool {
+		ids = append(ids, string(key[1:]))
+		return true
+	})
+	return ids
+}
+
+// Payments, Holds and Grants visit all records of a kind in the order of their ids, until visit returns false.
+func (v View) Payments(visit func(*PaymentRecord) bool) error { return each(v.r, keyPayment, visit) }
+
+// Holds visits all holds.
+func (v View) Holds(visit func(*HoldRecord) bool) error { return each(v.r, keyHold, visit) }
+
+// Grants visits all grants that this region keeps.
+func (v View) Grants(visit func(*GrantRecord) bool) error { return each(v.r, keyGrant, visit) }
+
+// Bills visits what each bill has been used for; key names institution and bill.
+func (v View) Bills(visit func(institution, bill string, used money.Amount) bool) error {
+	var failed error
+	lo := []byte{keyBill}
+	v.r.Scan(lo, prefixEnd(lo), func(key, value []byte) bool {
+		var b billRecord
+		if failed = record.Decode(value, &b); failed != nil {
+			return false
+		}
+		parts := split(key[1:])
+		return len(parts) != 2 || visit(parts[0], parts[1], b.Used)
+	})
+	return failed
+}
+
+// Evidence visits what a peer has signed, oldest first.
+func (v View) Evidence(peer federation.Region, visit func(Evidence) bool) error {
+	var failed error
+	lo := stateKey(keyEvidence, string(peer))
+	v.r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
+		var e Evidence
+		if failed = record.Decode(value, &e); failed != nil {
+			return false
+		}
+		return visit(e)
+	})
+	return failed
+}
+
+func each[T any, P interface {
+	*T
+	record.Record
+}](r consensus.Reader, prefix byte, visit func(*T) bool) error {
+	var failed error
+	lo := []byte{prefix}
+	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
+		v := new(T)
+		if failed = record.Decode(value, P(v)); failed != nil {
+			return false
+		}
+		return visit(v)
+	})
+	return failed
+}
+
+// Wanted is a hold that a quote asks about.
+type Wanted struct {
+	Origin           federation.Region
+	GrantID          string
+	Amount           money.Amount
+	Purpose          policy.Purpose
+	Institution      string
+	VisitID          string
+	BeneficiaryToken [32]byte
+}
+
+// Quoted is what would be held.
+type Quoted struct {
+	Amount    money.Amount
+	LimitedBy policy.Code
+	Code      policy.Code
+	Payer     string // masked
+	PayerName string // masked
+}
+
+// Quote says what a hold would give now, without any effect. facts are a core's outside; nil with a Book.
+func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, error) {
+	g, err := v.Grant(w.GrantID)
+	if err != nil {
+		return Quoted{}, err
+	}
+	no, _, err := v.PersonByToken(w.BeneficiaryToken)
+	if err != nil {
+		return Quoted{}, err
+	}
+	if g == nil || no != string(g.Beneficiary) {
+		return Quoted{Code: policy.CodeNotFound}, nil
+	}
+	payer, err := v.Person(string(g.Payer))
+	if err != nil || payer == nil {
+		return Quoted{Code: policy.CodeNotFound}, err
+	}
+	h := &HoldRecord{
+		Hold:    hold.Hold{Origin: string(w.Origin), GrantID: w.GrantID, Asked: w.Amount, State: hold.Requested},
+		Account: string(g.Payer), Purpose: w.Purpose, Institution: w.Institution, VisitID: w.VisitID,
+		Year: policy.Year(now), InCore: v.book == nil,
+	}
+	f := Facts{}
+	if facts != nil {
+		f = *facts
+	} else if f, _, err = v.Account(h.Account); err != nil {
+		return Quoted{}, err
+	}
+	if !f.Known {
+		return Quoted{Code: policy.CodeNotFound}, nil
+	}
+	var failed error
+	given, limitedBy, code := judge(now, h, g, f, in, func(key string) money.Amount {
+		u, err := read[useRecord](v.r, keyUse, key)
+		if err != nil {
+			failed = err
+		}
+		if u == nil {
+			return 0
+		}
+		return u.Used
+	})
+	if code != "" {
+		return Quoted{Code: code}, failed
+	}
+	return Quoted{Amount: given, LimitedBy: limitedBy, Payer: payer.Masked, PayerName: payer.Called}, failed
+}
