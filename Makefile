@@ -5,7 +5,6 @@ GO       ?= go
 SEEDS    ?= 200
 FUZZTIME ?= 30s
 TOOL     := $(GO) tool -modfile=tools/go.mod
-PROTOS    = $(shell find . -name '*.proto' -not -path './.git/*' -not -path '*/testdata/*')
 
 .DEFAULT_GOAL := help
 .PHONY: help build test race cover fuzz sim scenario integration mutants lint fmt golden vuln tidy-check check proto
@@ -78,7 +77,7 @@ tidy-check:
 proto:
 	mkdir -p bin
 	GOBIN=$(CURDIR)/bin $(GO) install -modfile=tools/go.mod google.golang.org/protobuf/cmd/protoc-gen-go
-	protoc --plugin=bin/protoc-gen-go --go_out=. --go_opt=module=gongji -I . $(PROTOS)
+	PATH="$(CURDIR)/bin:$$PATH" $(GO) generate -run protoc ./...
 
 #? check: all that the build machine runs
 check:
