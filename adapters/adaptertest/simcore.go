@@ -378,8 +378,7 @@ func (s *SimCore) Person(ctx context.Context, p adapters.Person) (adapters.Accou
 		if refused != nil {
 			return refused
 		}
-		known.account = known.account.InYear(adapters.BusinessYear(now))
-		a = known.account
+		a = known.account.InYear(adapters.BusinessYear(now))
 		if s.ledger.has(FlawUntruthfulOpenHolds) {
 			a.Held = 0
 		}
