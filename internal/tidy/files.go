@@ -35,11 +35,12 @@ func checkLength(t *Tree) []Finding {
 	return found
 }
 
+// checkPackageDoc looks at what people wrote; of generated packages the .proto file is the doc.
 func checkPackageDoc(t *Tree) []Finding {
 	documented := map[string]bool{}
 	for _, f := range t.Go() {
 		name := f.Syntax.Name.Name
-		if strings.HasSuffix(name, "_test") {
+		if strings.HasSuffix(name, "_test") || f.Generated() {
 			continue
 		}
 		documented[f.Dir()] = documented[f.Dir()] || goodDoc(name, f.Syntax.Doc.Text())

@@ -11,14 +11,15 @@ import (
 
 // moneyWords mark a line that speaks of money.
 var moneyWords = regexp.MustCompile(
-	`(?i)amount|balance|money|fen\b|yuan|captured|refund|cash|opening|quota|self_?borne|\bheld\b|share\b|floor\b`,
+	`(?i)amount|balance|money|fen\b|yuan|captured|refund|cash|opening|quota|self_?borne|\bheld\b|floor\b`,
 )
 
 // checkFloats: money is whole fen, or decimal at the border (R-22). Where only money is spoken of no floating point may
 // stand at all; elsewhere in the gateway (metrics, rates) it may not stand on a line that names money.
 func checkFloats(t *Tree) []Finding {
 	strict := []string{
-		"adapters", "gateway/internal/money", "gateway/internal/person", "gateway/internal/grant", "gateway/internal/hold",
+		"adapters", "gateway/internal/money", "gateway/internal/person", "gateway/internal/grant",
+		"gateway/internal/hold",
 		"gateway/internal/payment", "gateway/internal/policy", "gateway/internal/ledger", "gateway/internal/wire",
 	}
 	var found []Finding
@@ -32,7 +33,8 @@ func checkFloats(t *Tree) []Finding {
 				return true
 			}
 			line := t.Positions.Position(n.Pos()).Line
-			if f.In(strict...) || moneyWords.MatchString(lines[line-1]) {
+			only := f.In(strict...) && !f.In("adapters/adaptertest") // a simulated core draws its faults
+			if only || moneyWords.MatchString(lines[line-1]) {
 				found = append(found, t.at(f, n.Pos(), "floating point near money: use money.Amount or whole fen (R-22)"))
 			}
 			return true
