@@ -8,11 +8,11 @@
 // Amounts are whole fen (1/100 yuan) as int64, never negative. A person is known to a Core by the
 // clear identity, and to a Book by the region's own person number (a Book never sees an identity).
 //
-// An act has a reference that its caller makes. References are told apart by kind:
-// those of holds, captures, releases, refunds and voids are spaces of their own, so that a caller
-// may, but need not, use one text in several of them. A repeat is the same reference with the same content; it
-// changes nothing and gets the first answer. The same reference with other content is
-// refused with ReasonConflict and changes nothing.
+// An act has a reference that its caller makes. References are told apart by kind: those of holds,
+// captures, releases, refunds and voids are spaces of their own, so that a caller may, but need not,
+// use one text in several of them. A repeat is the same reference with the same content; it changes
+// nothing and gets the first answer. The same reference with other content is refused with
+// ReasonConflict and changes nothing.
 //
 // Implementations: embedded (a Book), and the simulated Core of adaptertest. Both pass the contract
 // tests in adaptertest.
@@ -28,7 +28,7 @@ import (
 const (
 	RefMax     = 64                 // bytes of a reference or of an account's name; at least 1
 	EntriesMax = 1000               // movements in one page of Entries
-	AmountMax  = 99_999_999_999_999 // fen of one amount or balance: 14 digits, as the national tables have 16,2
+	AmountMax  = 99_999_999_999_999 // fen of one amount or balance; within the 16,2 of the national tables
 )
 
 // RefOpening is the reference of the credit that an account is opened with.

@@ -23,9 +23,9 @@ type Txn interface {
 // Book is an account book inside the region's replicated log. Every method is a deterministic
 // function of the Txn and its arguments; at is the stamp of the command, kept to the microsecond.
 //
-// All acts but Open are idempotent by reference: the same reference with the same content gives the same
-// answer for ever, refusals included, also after capture and release. A refusal changes no account.
-// Accounts are named by opaque ids (1 to RefMax bytes), which must not be an identity.
+// All acts but Open are idempotent by reference: the same reference with the same content gives the
+// same answer for ever, refusals included, also after capture and release. A refusal changes no
+// account. Accounts are named by opaque ids (1 to RefMax bytes), which must not be an identity.
 //
 // The only errors are *RefusedError, and an error for a state that cannot be decoded (which stops
 // the node). After such an error the Txn must be thrown away.
@@ -47,8 +47,8 @@ type Book interface {
 	// Of an account that exists a.Balance means nothing, and a.Opening is taken only if it publishes
 	// the opening of the present year for the first time. a.Held never means anything.
 	//
-	// Refusal: ReasonInvalid (also for a Year after the present one, a scheme outside 0 to 65535 and a
-	// status outside 0 to 255).
+	// Refusal: ReasonInvalid (also for a Year after the present one, a scheme outside 0 to 65535 and
+	// a status outside 0 to 255).
 	Open(t Txn, at time.Time, account string, a Account) error
 	// Hold places up to amount, as far as the balance less open holds stays at or above floor. It
 	// returns what was placed, at least 1 fen. ref is new or a repeat; it names the hold from now on.

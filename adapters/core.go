@@ -2,6 +2,7 @@ package adapters
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -17,6 +18,9 @@ func (Person) String() string { return "person(hidden)" }
 
 // GoString hides the identity too.
 func (Person) GoString() string { return "person(hidden)" }
+
+// LogValue hides the identity from every handler of slog.
+func (Person) LogValue() slog.Value { return slog.StringValue("person(hidden)") }
 
 // Capabilities are what a core can do; the gateway asks once at start.
 type Capabilities struct {

@@ -39,11 +39,11 @@ func bookRefundRefusals(b *bookCase) {
 	b.unchanged("a repeat", func() { b.refund("none", "h", 1, adapters.ReasonNotHeld) })
 	b.hold("refused", "p", 1, 1000, 0, adapters.ReasonBalance)
 	b.refund("of refused", "refused", 1, adapters.ReasonNotHeld)
-	b.status("p", adapters.SchemeEmployee, adapters.StatusSuspended)
+	b.status(adapters.SchemeEmployee, adapters.StatusSuspended)
 	b.refund("suspended", "h", 100, "")
-	b.status("p", adapters.SchemeEmployee, adapters.StatusTerminated)
+	b.status(adapters.SchemeEmployee, adapters.StatusTerminated)
 	b.refund("closed", "h", 100, adapters.ReasonClosed)
-	b.status("p", adapters.SchemeEmployee, adapters.StatusNormal)
+	b.status(adapters.SchemeEmployee, adapters.StatusNormal)
 	b.unchanged("a repeat", func() { b.refund("closed", "h", 100, adapters.ReasonClosed) })
 	b.refund("another", "h", 100, "")
 	b.funds("p", 600, 0)
@@ -73,8 +73,16 @@ func bookInvalid(b *bookCase) {
 			b.record(name, adapters.Hold{})
 		}
 		for _, a := range []adapters.Account{
-			{Balance: -1}, {Balance: adapters.AmountMax + 1}, {Opening: -1}, {Opening: adapters.AmountMax + 1},
-			{Year: 2027}, {Year: -1}, {Scheme: -1}, {Scheme: 65536}, {Status: -1}, {Status: 256},
+			{Balance: -1},
+			{Balance: adapters.AmountMax + 1},
+			{Opening: -1},
+			{Opening: adapters.AmountMax + 1},
+			{Year: 2027},
+			{Year: -1},
+			{Scheme: -1},
+			{Scheme: 65536},
+			{Status: -1},
+			{Status: 256},
 		} {
 			b.want(fmt.Sprintf("open %+v", a), b.book.Open(b.txn, b.tick(), "q", a), invalid)
 		}
@@ -114,7 +122,8 @@ func bookNewYear(b *bookCase) {
 // bookNames uses names of which one is the beginning of another, and names with any bytes.
 func bookNames(b *bookCase) {
 	names := []string{
-		"a", "aa", "a\x00", "a\x01", "\x00", "\x01", "\xff", "\xff\xff", "\x01a", strings.Repeat("\xff", adapters.RefMax),
+		"a", "aa", "a\x00", "a\x01", "\x00", "\x01", "\xff", "\xff\xff", "\x01a",
+		strings.Repeat("\xff", adapters.RefMax),
 		strings.Repeat("a", adapters.RefMax), "a\x00\x00\x00\x00\x00\x00\x00\x01", "人",
 	}
 	for i, name := range names {

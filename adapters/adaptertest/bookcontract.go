@@ -45,7 +45,7 @@ func RunBookContract(t *testing.T, book adapters.Book) {
 	}
 	t.Run("walks", func(t *testing.T) {
 		for seed := range uint64(50) {
-			rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance for a test
+			rng := rand.New(rand.NewPCG(seed, 0))
 			at := time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)
 			w := Walk{Book: book, Txn: NewTxn(), Steps: 200, Pick: rng.IntN}
 			w.Tick = func(d time.Duration) time.Time { at = at.Add(d); return at }
@@ -87,10 +87,11 @@ func (b *bookCase) open(name string, balance int64) {
 	b.want("open "+name, b.book.Open(b.txn, b.tick(), name, a), "")
 }
 
-func (b *bookCase) status(name string, scheme, status int) {
+// status sets the person data of the account "p".
+func (b *bookCase) status(scheme, status int) {
 	b.Helper()
-	err := b.book.Open(b.txn, b.tick(), name, adapters.Account{Scheme: scheme, Status: status})
-	b.want("open again "+name, err, "")
+	err := b.book.Open(b.txn, b.tick(), "p", adapters.Account{Scheme: scheme, Status: status})
+	b.want("open again", err, "")
 }
 
 func (b *bookCase) hold(ref, name string, amount, floor, held int64, reason adapters.Reason) {
@@ -176,12 +177,13 @@ func bookOpen(b *bookCase) {
 		b.Errorf("account %+v, want %+v", got, want)
 	}
 	all := b.movements("p", 0)
-	if len(all) != 1 || all[0].Kind != adapters.KindCredit || all[0].Ref != adapters.RefOpening || all[0].Amount != 4084 {
+	if len(all) != 1 || all[0].Kind != adapters.KindCredit || all[0].Ref != adapters.RefOpening ||
+		all[0].Amount != 4084 {
 		b.Errorf("the opening balance is not a credit: %+v", all)
 	}
 	b.unchanged("the same Open again", func() { b.open("p", 4084) })
 	b.unchanged("an Open with another balance", func() { b.open("p", 1) })
-	b.status("p", adapters.SchemeResident, adapters.StatusSuspended)
+	b.status(adapters.SchemeResident, adapters.StatusSuspended)
 	if a := b.account("p"); a.Scheme != 390 || a.Status != 2 || a.Balance != 4084 {
 		b.Errorf("person data not set, or more than them: %+v", a)
 	}
@@ -241,27 +243,31 @@ func bookHoldRefusals(b *bookCase) {
 	b.open("p", 1000)
 	b.hold("stranger", "q", 1, 0, 0, adapters.ReasonUnknownPerson)
 	b.hold("floor", "p", 1, 1000, 0, adapters.ReasonBalance)
-	b.status("p", adapters.SchemeResident, adapters.StatusNormal)
+	b.status(adapters.SchemeResident, adapters.StatusNormal)
 	b.hold("scheme", "p", 1, 0, 0, adapters.ReasonScheme)
-	b.status("p", adapters.SchemeEmployee, adapters.StatusSuspended)
+	b.status(adapters.SchemeEmployee, adapters.StatusSuspended)
 	b.hold("suspended", "p", 1, 0, 0, adapters.ReasonStatus)
-	b.status("p", adapters.SchemeEmployee, adapters.StatusTerminated)
+	b.status(adapters.SchemeEmployee, adapters.StatusTerminated)
 	b.hold("terminated", "p", 1, 0, 0, adapters.ReasonStatus)
 
 	// Whatever made the reasons goes away; the answers stay.
 	b.open("q", 1000)
 	b.open("p", 1000)
-	for _, ref := range []string{"stranger", "scheme", "suspended", "terminated"} {
-		reason := map[string]adapters.Reason{"stranger": adapters.ReasonUnknownPerson, "scheme": adapters.ReasonScheme}[ref]
-		if reason == "" {
-			reason = adapters.ReasonStatus
-		}
-		account := map[bool]string{true: "q", false: "p"}[ref == "stranger"]
-		b.unchanged(ref, func() { b.hold(ref, account, 1, 0, 0, reason) })
+	for _, c := range []struct {
+		ref, account string
+		reason       adapters.Reason
+	}{
+		{"stranger", "q", adapters.ReasonUnknownPerson},
+		{"scheme", "p", adapters.ReasonScheme},
+		{"suspended", "p", adapters.ReasonStatus},
+		{"terminated", "p", adapters.ReasonStatus},
+	} {
+		ref, reason := c.ref, c.reason
+		b.unchanged(ref, func() { b.hold(ref, c.account, 1, 0, 0, reason) })
 		b.record(ref, adapters.Hold{State: adapters.HoldRefused, Reason: reason})
 		b.capture(ref, 1, adapters.ReasonNotHeld)
 		b.unchanged("release of a refused hold", func() { b.release(ref, "") })
-		b.unchanged(ref, func() { b.hold(ref, account, 1, 0, 0, reason) })
+		b.unchanged(ref, func() { b.hold(ref, c.account, 1, 0, 0, reason) })
 	}
 	b.funds("p", 1000, 0)
 }
@@ -288,7 +294,7 @@ func bookCapture(b *bookCase) {
 	b.hold("h3", "p", 400, 0, 400, "")
 	b.capture("h3", 400, "")
 	b.funds("p", 400, 400)
-	b.status("p", adapters.SchemeEmployee, adapters.StatusSuspended)
+	b.status(adapters.SchemeEmployee, adapters.StatusSuspended)
 	b.capture("h2", 400, "") // what is held may be captured whatever became of the person
 	b.funds("p", 0, 0)
 }

@@ -2,6 +2,7 @@ package adaptertest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,10 +122,8 @@ func (r *run) state(name string, states ...adapters.HoldState) adapters.Hold {
 	if r.err != nil {
 		return h
 	}
-	for _, s := range states {
-		if h.State == s {
-			return h
-		}
+	if slices.Contains(states, h.State) {
+		return h
 	}
 	r.err = fmt.Errorf("status of %s is %s, want %v", name, h.State, states)
 	return h

@@ -18,7 +18,7 @@ func conformChecks() []conformCheck {
 		{"1", "a repeated capture debits once", needsNothing, checkCaptureRepeat},
 		{"1", "a capture at the same time eight times debits once", needsNothing, checkCaptureTogether},
 		{"1", "a repeated refund credits once", needsNothing, checkRefundRepeat},
-		{"1", "a release of what is captured is refused with the amount, again and again", needsNothing, checkReleaseCaptured},
+		{"1", "a release of what is captured is refused with the amount", needsNothing, checkReleaseCaptured},
 		{"1", "the same reference with other content is refused", needsNothing, checkConflict},
 		{"1", "a refused hold stays refused when money is free again", needsRefusals, checkHoldRefused},
 		{"1", "a refused hold stays refused after a release", needsEither, checkRefusedReleased},
@@ -175,7 +175,7 @@ func checkHoldRefused(r *run) {
 	r.capture("c", "h", 50, refusal(adapters.ReasonNotHeld))
 }
 
-// checkRefusedReleased is the way out for a core without memory for refusals: each is confirmed by a release.
+// checkRefusedReleased is the way out for a core that forgets refusals: each is confirmed by a release.
 func checkRefusedReleased(r *run) {
 	floor := r.floor(100)
 	r.refuseHold()

@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -58,8 +59,8 @@ type SimOptions struct {
 	Page   int  // entries in a page of Entries; EntriesMax if zero
 }
 
-// SimCore is a core system outside, simulated: a correct book behind a line with faults that are switched
-// on and off while it runs. The same seed and the same calls in the same order meet the same faults.
+// SimCore is a core system outside, simulated: a correct book behind a line with faults that are
+// switched on and off while it runs. The same seed and the same calls in the same order meet the same faults.
 // It starts no goroutine: what is on its way late is carried out, in the order of its due times and
 // dated by them, before the next call that looks. Slow answers wait on timers of package time,
 // so that it runs in virtual time inside testing/synctest. Safe for concurrent use.
@@ -105,7 +106,7 @@ func NewCoreWith(o SimOptions) *SimCore {
 	}
 	return &SimCore{
 		clock: o.Clock, page: page, faults: o.Faults, ledger: newSimLedger(o.Claims, o.Flaws),
-		rng: rand.New(rand.NewPCG(o.Seed, 0x67_6f_6e_67)), //nolint:gosec // chance for a test
+		rng: rand.New(rand.NewPCG(o.Seed, 0x67_6f_6e_67)),
 	}
 }
 
@@ -186,7 +187,7 @@ func (s *SimCore) send(d *delivery) {
 		if c := a.due.Compare(b.due); c != 0 {
 			return c
 		}
-		return int(a.number) - int(b.number) //nolint:gosec // a counter of one run
+		return cmp.Compare(a.number, b.number)
 	})
 	s.pending = slices.Insert(s.pending, i, d)
 	if len(s.pending) > PendingMax {

@@ -227,27 +227,27 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	const whole = 1000
 	cases := []struct {
-		name   string
-		faults adaptertest.Faults
-		err    error
-		held   bool // at once
-		later  bool // after a minute
+		name  string
+		set   func(f *adaptertest.Faults)
+		err   error
+		held  bool // at once
+		later bool // after a minute
 	}{
-		{"none", adaptertest.Faults{}, nil, true, true},
-		{"down", always(func(f *adaptertest.Faults) { f.Down = true }), adapters.ErrUnavailable, false, false},
-		{"unavailable", always(func(f *adaptertest.Faults) { f.Unavailable = whole }), adapters.ErrUnavailable, false, false},
-		{"unknown, done", always(func(f *adaptertest.Faults) { f.UnknownDone = whole }), adapters.ErrUnknown, true, true},
-		{"unknown, lost", always(func(f *adaptertest.Faults) { f.UnknownLost = whole }), adapters.ErrUnknown, false, false},
-		{"unknown, late", always(func(f *adaptertest.Faults) { f.UnknownLate = whole }), adapters.ErrUnknown, false, true},
-		{"twice", always(func(f *adaptertest.Faults) { f.Twice = whole }), nil, true, true},
-		{"slow before", always(func(f *adaptertest.Faults) { f.SlowBefore = whole }), nil, true, true},
-		{"slow after", always(func(f *adaptertest.Faults) { f.SlowAfter = whole }), nil, true, true},
+		{"none", func(*adaptertest.Faults) {}, nil, true, true},
+		{"down", func(f *adaptertest.Faults) { f.Down = true }, adapters.ErrUnavailable, false, false},
+		{"unavailable", func(f *adaptertest.Faults) { f.Unavailable = whole }, adapters.ErrUnavailable, false, false},
+		{"done", func(f *adaptertest.Faults) { f.UnknownDone = whole }, adapters.ErrUnknown, true, true},
+		{"lost", func(f *adaptertest.Faults) { f.UnknownLost = whole }, adapters.ErrUnknown, false, false},
+		{"late", func(f *adaptertest.Faults) { f.UnknownLate = whole }, adapters.ErrUnknown, false, true},
+		{"twice", func(f *adaptertest.Faults) { f.Twice = whole }, nil, true, true},
+		{"slow before", func(f *adaptertest.Faults) { f.SlowBefore = whole }, nil, true, true},
+		{"slow after", func(f *adaptertest.Faults) { f.SlowAfter = whole }, nil, true, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				core := town(adaptertest.SimOptions{Claims: keepAll, Faults: c.faults})
+				core := town(adaptertest.SimOptions{Claims: keepAll, Faults: always(c.set)})
 				held, err := core.Hold(t.Context(), adapters.Call{Ref: "h"}, anna, 100, 0)
 				if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) || (held == 100) != (err == nil) {
 					t.Errorf("answer %d, %v; want %v", held, err, c.err)
@@ -360,7 +360,43 @@ func TestSeed(t *testing.T) {
 		}
 		return out + fmt.Sprint(core.Holds(), core.Met(), core.Movements(anna.Number))
 	}
-	if story(1) != story(1) || story(1) == story(2) {
+	first, again, other := story(1), story(1), story(2)
+	if first != again || first == other {
 		t.Error("the seed does not decide the run")
+	}
+}
+
+// TestClockGoesBack holds that the core's books keep their order when its clock jumps.
+func TestClockGoesBack(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	core := adaptertest.NewCore(1, func() time.Time { return at }, adaptertest.Faults{})
+	core.AddPerson(anna, adapters.Account{Scheme: 310, Status: 1, Balance: 1000})
+	for i := range 3 {
+		at = at.Add(-time.Hour)
+		if _, err := core.Hold(t.Context(), adapters.Call{Ref: fmt.Sprint(i)}, anna, 10, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := core.Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestBounds holds that the number of calls on their way is bounded.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	late := always(func(f *adaptertest.Faults) { f.UnknownLate = 1000 })
+	core := adaptertest.NewCore(1, func() time.Time { return at }, late)
+	core.AddPerson(anna, adapters.Account{Scheme: 310, Status: 1, Balance: 1_000_000})
+	for i := range adaptertest.PendingMax + 5 {
+		_, err := core.Hold(t.Context(), adapters.Call{Ref: fmt.Sprint(i)}, anna, 10, 0)
+		if !errors.Is(err, adapters.ErrUnknown) {
+			t.Fatal(err)
+		}
+	}
+	if n := len(core.Holds()); n != 5 {
+		t.Errorf("%d calls were carried out to make room, want 5", n)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"gongji/adapters"
 )
 
-// Flaw is a way in which a core can break its contract although its Capabilities claim otherwise. Each one
-// must be found by the conformance run. Flaws can be added up.
+// Flaw is a way in which a core can break its contract although its Capabilities claim otherwise.
+// Each one must be found by the conformance run. Flaws can be added up.
 type Flaw uint32
 
 // The flaws, by the rule of adapters.Core that each breaks.
@@ -145,14 +145,15 @@ func (l *simLedger) carry(at time.Time, a act) (int64, error) {
 	} else {
 		answer.held, answer.refused = a.do(at)
 	}
-	if dead := a.space == spaceHold && answer.refused != nil && answer.refused.Reason == adapters.ReasonReleased; dead {
+	if a.space == spaceHold && answer.refused != nil && answer.refused.Reason == adapters.ReasonReleased {
 		return answer.result() // its tombstone remembers, whatever the content of a repeat
 	}
 	if answer.refused == nil || l.claims.RemembersRefusals && !l.has(FlawForgetsRefusals) {
 		answer.content, answer.at = a.content, at
 		l.answered[key] = answer
 		if late && a.space == spaceHold && l.holds[a.call.Ref] == nil {
-			l.holds[a.call.Ref] = &simHold{Hold: adapters.Hold{State: adapters.HoldRefused, Reason: adapters.ReasonLate}}
+			refused := adapters.Hold{State: adapters.HoldRefused, Reason: adapters.ReasonLate}
+			l.holds[a.call.Ref] = &simHold{Hold: refused}
 		}
 	}
 	return answer.result()
@@ -212,7 +213,8 @@ func (l *simLedger) move(at time.Time, number string, kind adapters.Kind, ref st
 	}
 	p.account = a
 	m := adapters.Movement{
-		Seq: uint64(len(p.movements) + 1), At: at.UTC(), Kind: kind, Ref: ref, Amount: amount, Balance: a.Balance, Held: a.Held,
+		Seq: uint64(len(p.movements) + 1), At: at.UTC(), Kind: kind, Ref: ref,
+		Amount: amount, Balance: a.Balance, Held: a.Held,
 	}
 	p.movements = append(p.movements, m)
 	l.entries = append(l.entries, m)

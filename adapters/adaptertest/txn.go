@@ -109,5 +109,5 @@ func (t *Txn) Equal(other *Txn) bool {
 	})
 }
 
-// Cost returns how often Get was called, and Set or Delete.
-func (t *Txn) Cost() (gets, sets int) { return t.gets, t.sets }
+// Cost returns how often Get was called, and how often Set or Delete.
+func (t *Txn) Cost() (int, int) { return t.gets, t.sets }

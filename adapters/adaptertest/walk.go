@@ -74,7 +74,9 @@ func (w *Walk) step() error {
 func (w *Walk) open(at time.Time) error {
 	name := w.name("account", walkAccounts)
 	schemes := [...]int{adapters.SchemeEmployee, adapters.SchemeEmployee, adapters.SchemeResident}
-	statuses := [...]int{adapters.StatusNormal, adapters.StatusNormal, adapters.StatusSuspended, adapters.StatusTerminated}
+	statuses := [...]int{
+		adapters.StatusNormal, adapters.StatusNormal, adapters.StatusSuspended, adapters.StatusTerminated,
+	}
 	balances := [...]int64{0, 100, 777, 5000, adapters.AmountMax}
 	a := adapters.Account{
 		Scheme: schemes[w.Pick(len(schemes))], Status: statuses[w.Pick(len(statuses))],
@@ -130,6 +132,14 @@ func (w *Walk) refund(at time.Time) error {
 	return w.same(fmt.Sprintf("refund %s of %s: %d", ref, hold, amount), got, want)
 }
 
+// words says what an answer was.
+func words(err error) string {
+	if err == nil {
+		return "done"
+	}
+	return err.Error()
+}
+
 // same compares two answers and, after every act, all accounts.
 func (w *Walk) same(what string, got, want error) error {
 	g, gok := errors.AsType[*adapters.RefusedError](got)
@@ -138,7 +148,7 @@ func (w *Walk) same(what string, got, want error) error {
 	case got != nil && !gok:
 		return fmt.Errorf("%s: %w", what, got)
 	case gok != mok:
-		return fmt.Errorf("%s: answer %v, want %v", what, got, want)
+		return fmt.Errorf("%s: answer %s, want %s", what, words(got), words(want))
 	case gok && *g != *m:
 		return fmt.Errorf("%s: refused %+v, want %+v", what, *g, *m)
 	}

@@ -13,7 +13,7 @@ type mapTxn map[string][]byte
 
 func (m mapTxn) Get(key []byte) ([]byte, bool) { v, ok := m[string(key)]; return v, ok }
 
-func (m mapTxn) Scan(_, _ []byte, _ func(key, value []byte) bool) {}
+func (mapTxn) Scan(_, _ []byte, _ func(key, value []byte) bool) {}
 
 func (m mapTxn) Set(key, value []byte) {
 	if old, ok := m[string(key)]; ok && len(old) == len(value) {

@@ -129,7 +129,11 @@ func readInt(src []byte) int64 {
 }
 
 func appendAccount(dst []byte, a *account) []byte {
-	dst = append(dst, version, flag(a.Provisional))
+	provisional := uint8(0)
+	if a.Provisional {
+		provisional = 1
+	}
+	dst = append(dst, version, provisional)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(a.Scheme)) //nolint:gosec // checked by Open
 	dst = append(dst, uint8(a.Status))                         //nolint:gosec // checked by Open
 	dst = binary.BigEndian.AppendUint16(dst, uint16(a.Year))   //nolint:gosec // a stamp's year
@@ -137,13 +141,6 @@ func appendAccount(dst []byte, a *account) []byte {
 	dst = appendInt(dst, a.Held)
 	dst = appendInt(dst, a.Opening)
 	return binary.BigEndian.AppendUint64(dst, a.movements)
-}
-
-func flag(on bool) uint8 {
-	if on {
-		return 1
-	}
-	return 0
 }
 
 func decodeAccount(v []byte) (account, error) {
@@ -283,10 +280,10 @@ func appendName[T ~string | ~[]byte](dst []byte, name T) []byte {
 	return append(dst, name...)
 }
 
-// readName reads a name of at least least bytes that must fill the rest of the record.
-func readName(src []byte, least int) ([]byte, bool) {
+// readName reads a name of lowest bytes or more that must fill the rest of the record.
+func readName(src []byte, lowest int) ([]byte, bool) {
 	size := int(src[0])
-	if size < least || size > adapters.RefMax || len(src) != 1+size {
+	if size < lowest || size > adapters.RefMax || len(src) != 1+size {
 		return nil, false
 	}
 	return src[1:], true

@@ -10,8 +10,8 @@ import (
 )
 
 // worn is a state with a record of every kind.
-func worn(t testing.TB) (*embedded.Book, *adaptertest.Txn) {
-	t.Helper()
+func worn(tb testing.TB) (*embedded.Book, *adaptertest.Txn) {
+	tb.Helper()
 	b, txn := embedded.New('B'), adaptertest.NewTxn()
 	steps := []error{
 		b.Open(txn, noon, "p", adapters.Account{Scheme: 310, Status: 1, Balance: 1000}),
@@ -23,7 +23,7 @@ func worn(t testing.TB) (*embedded.Book, *adaptertest.Txn) {
 	}
 	for _, err := range steps {
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return b, txn

@@ -23,7 +23,14 @@ var _ adapters.Book = (*Book)(nil)
 type scratch struct {
 	key   [keyMax]byte
 	value [recordMax]byte
-	name  [adapters.RefMax]byte // the account that a hold names, kept beyond the next write
+	name  [adapters.RefMax]byte // the account of this act, kept beyond the next write
+	named int                   // bytes of name
+}
+
+// keep sets the account of this act.
+func keep[T ~string | ~[]byte](s *scratch, name T) []byte {
+	s.named = copy(s.name[:], name)
+	return s.name[:s.named]
 }
 
 // New returns a Book whose keys all begin with prefix. Nothing else may write such keys.
@@ -58,8 +65,9 @@ func getAccount[T ~string | ~[]byte](b *Book, s *scratch, r adapters.Reader, nam
 	return a, err == nil, err
 }
 
-func putAccount[T ~string | ~[]byte](b *Book, s *scratch, t adapters.Txn, name T, a *account) {
-	t.Set(key(b, s, keyAccount, name), appendAccount(s.value[:0], a))
+// putAccount writes the account whose name is in the scratch.
+func (b *Book) putAccount(s *scratch, t adapters.Txn, a *account) {
+	t.Set(key(b, s, keyAccount, s.name[:s.named]), appendAccount(s.value[:0], a))
 }
 
 // getHold returns HoldNone for a reference never seen. The account's name is copied.
@@ -72,7 +80,7 @@ func (b *Book) getHold(s *scratch, r adapters.Reader, ref string) (hold, error) 
 	if err != nil {
 		return hold{}, err
 	}
-	h.account = append(s.name[:0], h.account...)
+	h.account = keep(s, h.account)
 	return h, nil
 }
 
@@ -80,13 +88,13 @@ func (b *Book) putHold(s *scratch, t adapters.Txn, ref string, h *hold) {
 	t.Set(key(b, s, keyHold, ref), appendHold(s.value[:0], h))
 }
 
-// move appends the next movement of an account, which already holds what the movement leaves.
-func move[T ~string | ~[]byte](b *Book, s *scratch, t adapters.Txn, name T, a *account, m movement, ref string) {
+// move appends the next movement of an account, which already holds what the movement leaves. The
+// account's name is the one in the scratch.
+func (b *Book) move(s *scratch, t adapters.Txn, a *account, m movement, ref string) {
 	a.movements++
 	m.balance, m.held = a.Balance, a.Held
-	k := binary.BigEndian.AppendUint64(key(b, s, keyMovement, name), a.movements)
-	v := appendMovement(s.value[:0], &m, ref)
-	t.Set(k, v)
+	k := binary.BigEndian.AppendUint64(key(b, s, keyMovement, s.name[:s.named]), a.movements)
+	t.Set(k, appendMovement(s.value[:0], &m, ref))
 }
 
 // touch begins an act at a time: in a new business year the opening is set before the act counts.
@@ -100,6 +108,7 @@ func (b *Book) Open(t adapters.Txn, at time.Time, name string, a adapters.Accoun
 	}
 	s := b.take()
 	defer b.spare.Put(s)
+	keep(s, name)
 	now, ok, err := getAccount(b, s, t, name)
 	if err != nil {
 		return err
@@ -114,7 +123,7 @@ func (b *Book) Open(t adapters.Txn, at time.Time, name string, a adapters.Accoun
 		now.Opening, now.Provisional = a.Opening, false
 	}
 	if now != before {
-		putAccount(b, s, t, name, &now)
+		b.putAccount(s, t, &now)
 	}
 	return nil
 }
@@ -138,9 +147,9 @@ func (b *Book) open(s *scratch, t adapters.Txn, at time.Time, name string, a ada
 	}
 	if a.Balance > 0 {
 		m := movement{kind: kindCredit, at: at.UnixMicro(), amount: a.Balance}
-		move(b, s, t, name, &fresh, m, adapters.RefOpening)
+		b.move(s, t, &fresh, m, adapters.RefOpening)
 	}
-	putAccount(b, s, t, name, &fresh)
+	b.putAccount(s, t, &fresh)
 	t.Set(b.orderKey(s, count+1), append(s.value[:0], name...))
 	t.Set(append(s.key[:0], b.prefix, keyCount), binary.BigEndian.AppendUint64(s.value[:0], count+1))
 	return nil
@@ -181,7 +190,7 @@ func (b *Book) Hold(
 	if err != nil {
 		return 0, err
 	}
-	h = hold{asked: amount, floor: floor, account: append(s.name[:0], name...)}
+	h = hold{asked: amount, floor: floor, account: keep(s, name)}
 	if h.reason = refusal(&a, ok, floor); h.reason != reasonNone {
 		h.state = adapters.HoldRefused
 		b.putHold(s, t, ref, &h)
@@ -190,8 +199,8 @@ func (b *Book) Hold(
 	a.touch(at)
 	h.state, h.held = adapters.HoldOpen, min(amount, a.Balance-a.Held-floor)
 	a.Held += h.held
-	move(b, s, t, name, &a, movement{kind: kindHold, at: at.UnixMicro(), amount: h.held}, ref)
-	putAccount(b, s, t, name, &a)
+	b.move(s, t, &a, movement{kind: kindHold, at: at.UnixMicro(), amount: h.held}, ref)
+	b.putAccount(s, t, &a)
 	b.putHold(s, t, ref, &h)
 	return h.held, nil
 }
@@ -260,12 +269,12 @@ func (b *Book) Capture(t adapters.Txn, at time.Time, ref string, amount int64) e
 	a.touch(at)
 	a.Balance -= amount
 	a.Held -= amount
-	move(b, s, t, h.account, &a, movement{kind: kindCapture, at: at.UnixMicro(), amount: amount}, ref)
+	b.move(s, t, &a, movement{kind: kindCapture, at: at.UnixMicro(), amount: amount}, ref)
 	if rest := h.held - amount; rest > 0 {
 		a.Held -= rest
-		move(b, s, t, h.account, &a, movement{kind: kindRelease, at: at.UnixMicro(), amount: rest}, ref)
+		b.move(s, t, &a, movement{kind: kindRelease, at: at.UnixMicro(), amount: rest}, ref)
 	}
-	putAccount(b, s, t, h.account, &a)
+	b.putAccount(s, t, &a)
 	h.state, h.captured = adapters.HoldCaptured, amount
 	b.putHold(s, t, ref, &h)
 	return nil
@@ -311,8 +320,8 @@ func (b *Book) Release(t adapters.Txn, at time.Time, ref string) error {
 	}
 	a.touch(at)
 	a.Held -= h.held
-	move(b, s, t, h.account, &a, movement{kind: kindRelease, at: at.UnixMicro(), amount: h.held}, ref)
-	putAccount(b, s, t, h.account, &a)
+	b.move(s, t, &a, movement{kind: kindRelease, at: at.UnixMicro(), amount: h.held}, ref)
+	b.putAccount(s, t, &a)
 	h.state = adapters.HoldReleased
 	b.putHold(s, t, ref, &h)
 	return nil

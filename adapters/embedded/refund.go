@@ -39,8 +39,8 @@ func (b *Book) Refund(t adapters.Txn, at time.Time, ref, holdRef string, amount 
 		return refused(reasons[reason])
 	}
 	a.Balance += amount
-	move(b, s, t, h.account, &a, movement{kind: kindRefund, at: at.UnixMicro(), amount: amount}, ref)
-	putAccount(b, s, t, h.account, &a)
+	b.move(s, t, &a, movement{kind: kindRefund, at: at.UnixMicro(), amount: amount}, ref)
+	b.putAccount(s, t, &a)
 	h.refunded += amount
 	b.putHold(s, t, holdRef, &h)
 	return nil
