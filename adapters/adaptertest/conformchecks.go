@@ -3,7 +3,6 @@ package adaptertest
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"gongji/adapters"
 )
