@@ -59,9 +59,9 @@ func element(field string, i int) string { return field + "/" + strconv.Itoa(i) 
 // these grants are left out. Neither argument is changed.
 func Arrange(listed []string, own []Entry) []Entry {
 	place := make(map[string]int, len(listed))
-	for i, id := range listed {
+	for _, id := range listed {
 		if _, ok := place[id]; !ok {
-			place[id] = i
+			place[id] = len(place) // not the index: an id twice would leave a gap behind the list's end
 		}
 	}
 	out := slices.Clone(own)
