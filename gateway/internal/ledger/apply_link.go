@@ -98,7 +98,7 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 		in, verdict := link.In.Offer(x.l.cfg.Hash, p.Epoch, m.Number, content, m.Chain)
 		link.In = in
 		// Whatever came, the peer is told how far this region is: a repeat and a gap ask for it.
-		x.l.effects.Peers = appendOnce(x.l.effects.Peers, peer)
+		x.l.effects.AckDue = appendOnce(x.l.effects.AckDue, peer)
 		switch verdict {
 		case federation.Apply:
 			if first == 0 {

@@ -49,7 +49,8 @@ type Config struct {
 // Effects are what a leader carries out or tells after entries were applied.
 type Effects struct {
 	Index    uint64
-	Peers    []federation.Region // have new messages in their outbox, or an ack is due to them
+	Peers    []federation.Region // have new messages in their outbox
+	AckDue   []federation.Region // are to be told how far this region is
 	Acked    []federation.Region // have acked
 	Calls    []string            // holds whose call to the core is under way
 	Payments []string            // changed

@@ -1601,7 +1601,9 @@ func (*CheckPerson) Descriptor() ([]byte, []int) {
 
 type CheckPersonAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	Known         bool                   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"`   // under this name
+	Scheme        int32                  `protobuf:"varint,2,opt,name=scheme,proto3" json:"scheme,omitempty"` // insutype: 310 or 390
+	Status        int32                  `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"` // psn_insu_stas: 1, 2 or 4
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1636,11 +1638,25 @@ func (*CheckPersonAnswer) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{18}
 }
 
-func (x *CheckPersonAnswer) GetCode() string {
+func (x *CheckPersonAnswer) GetKnown() bool {
 	if x != nil {
-		return x.Code
+		return x.Known
 	}
-	return ""
+	return false
+}
+
+func (x *CheckPersonAnswer) GetScheme() int32 {
+	if x != nil {
+		return x.Scheme
+	}
+	return 0
+}
+
+func (x *CheckPersonAnswer) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
 }
 
 var File_wire_proto protoreflect.FileDescriptor
@@ -1784,9 +1800,11 @@ const file_wire_proto_rawDesc = "" +
 	"\x05payer\x18\x04 \x01(\tR\x05payer\x12\x1d\n" +
 	"\n" +
 	"payer_name\x18\x05 \x01(\tR\tpayerName\"\r\n" +
-	"\vCheckPerson\"'\n" +
-	"\x11CheckPersonAnswer\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04codeB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
+	"\vCheckPerson\"Y\n" +
+	"\x11CheckPersonAnswer\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12\x16\n" +
+	"\x06scheme\x18\x02 \x01(\x05R\x06scheme\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\x05R\x06statusB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once

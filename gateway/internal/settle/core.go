@@ -1,0 +1,177 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"gongji/adapters"
+	"gongji/consensus"
+	"gongji/gateway/internal/hold"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/vault"
+)
+
+// call queues a hold whose call to the core is under way. A full queue drops it: the hold wakes, and is queued again.
+func (t *term) call(id string) {
+	if t.s.Core == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.calling[id] {
+		return
+	}
+	select {
+	case t.calls <- id:
+		t.calling[id] = true
+	default:
+	}
+}
+
+// takeUpCalls queues what an earlier leader left under way. Any leader may repeat a call with the same reference.
+func (t *term) takeUpCalls(ctx context.Context) error {
+	var ids []string
+	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
+		ids = t.s.Ledger.View(r).Calls()
+		return nil
+	})
+	for _, id := range ids {
+		if ctx.Err() != nil {
+			break
+		}
+		t.call(id)
+	}
+	return err
+}
+
+func (t *term) callCore(ctx context.Context) error {
+	for {
+		select {
+		case id := <-t.calls:
+			t.mu.Lock()
+			delete(t.calling, id) // from here on a change of the hold queues it anew
+			t.mu.Unlock()
+			if err := t.carryOut(ctx, id); err != nil && ctx.Err() == nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// carryOut makes the call that a hold waits for and brings the answer to the log. An unknown outcome is no answer: the hold
+// wakes, and the same call is repeated with the same reference.
+func (t *term) carryOut(ctx context.Context, id string) error {
+	var h *ledger.HoldRecord
+	var sealed []byte
+	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
+		v := t.s.Ledger.View(r)
+		var err error
+		if h, err = v.Hold(id); err != nil || h == nil {
+			return err
+		}
+		p, err := v.Person(h.Account)
+		if p != nil {
+			sealed = p.Sealed
+		}
+		return err
+	})
+	if err != nil || h == nil || h.Calls() == 0 {
+		return err
+	}
+	who := vault.Identity{}
+	if sealed != nil {
+		if who, err = t.s.Vault.Open(sealed); err != nil {
+			t.s.Logger.LogAttrs(ctx, slog.LevelError, "a payer cannot be opened", slog.String("hold", id))
+			return nil
+		}
+	}
+	callCtx, cancel := context.WithTimeout(ctx, t.s.Timing.CoreCall)
+	defer cancel()
+	done := t.s.Metrics.stage("core")
+	result, err := t.ask(callCtx, h, who)
+	done()
+	if err != nil {
+		t.s.Metrics.coreUndecided()
+		return nil //nolint:nilerr // unknown or unavailable: the hold wakes and the call is repeated
+	}
+	_ = t.propose(ctx, result) // fails only when leadership ends; the next leader repeats the call
+	return nil
+}
+
+func (t *term) ask(ctx context.Context, h *ledger.HoldRecord, who vault.Identity) (*ledger.CoreResult, error) {
+	result := &ledger.CoreResult{HoldID: h.ID, Call: h.Calls()}
+	var err error
+	switch result.Call {
+	case hold.CallPerson:
+		var a adapters.Account
+		if a, err = t.s.Core.Person(ctx, corePerson(who)); err == nil {
+			result.Facts = factsOf(a)
+		}
+	case hold.CallHold:
+		err = t.askHold(ctx, h, who, result)
+	case hold.CallCapture:
+		err = t.s.Core.Capture(ctx, adapters.Call{Ref: h.ID + "/c", NotAfter: far(h)}, h.ID, h.Take.Fen())
+	case hold.CallRelease:
+		err = t.askRelease(ctx, h, who)
+	case hold.TellAnswer, hold.TellOutcome, hold.TellForced, hold.AskOrigin, hold.Free:
+		return nil, errQuery
+	}
+	var refusal *adapters.RefusedError
+	if errors.As(err, &refusal) {
+		result.Refused = string(refusal.Reason)
+		if refusal.Captured > 0 {
+			result.Amount = money.Amount(refusal.Captured)
+		}
+		return result, nil
+	}
+	return result, err
+}
+
+// askHold places a hold. A core that does not remember its refusals is told to release before a refusal is believed: only then is
+// the reference dead.
+func (t *term) askHold(ctx context.Context, h *ledger.HoldRecord, who vault.Identity, result *ledger.CoreResult) error {
+	held, err := t.s.Core.Hold(ctx, adapters.Call{Ref: h.ID, NotAfter: h.DecideBy}, corePerson(who), h.Amount.Fen(),
+		t.floor(h).Fen())
+	if err == nil {
+		result.Amount = money.Amount(held)
+		return nil
+	}
+	var refusal *adapters.RefusedError
+	if errors.As(err, &refusal) && !t.s.Core.Capabilities().RemembersRefusals {
+		if err := t.s.Core.Release(ctx, adapters.Call{Ref: h.ID + "/r", NotAfter: far(h)}, h.ID); err != nil {
+			return adapters.ErrUnknown
+		}
+	}
+	return err
+}
+
+// askRelease gives back. A core whose release does not bind a hold that comes later is first asked for the hold until it
+// answers: then nothing can come later.
+func (t *term) askRelease(ctx context.Context, h *ledger.HoldRecord, who vault.Identity) error {
+	if h.State == hold.Abandoning && !t.s.Core.Capabilities().ReleaseIsFinal {
+		_, err := t.s.Core.Hold(ctx, adapters.Call{Ref: h.ID, NotAfter: h.DecideBy}, corePerson(who), h.Amount.Fen(),
+			t.floor(h).Fen())
+		var refusal *adapters.RefusedError
+		if err != nil && !errors.As(err, &refusal) {
+			return err
+		}
+	}
+	return t.s.Core.Release(ctx, adapters.Call{Ref: h.ID + "/r", NotAfter: far(h)}, h.ID)
+}
+
+// far is the end of the time in which a decision may be carried out: it is repeated until it is answered, for a year.
+func far(h *ledger.HoldRecord) time.Time { return h.DecideBy.AddDate(1, 0, 0) }
+
+func (t *term) floor(h *ledger.HoldRecord) money.Amount {
+	rules, err := t.s.Ledger.InForce().Rules.At(policy.Day(h.CheckedAt))
+	if err != nil {
+		return money.Max
+	}
+	return rules.Terms(h.Purpose).Floor
+}

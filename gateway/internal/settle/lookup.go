@@ -1,0 +1,242 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gongji/adapters"
+	"gongji/consensus"
+	"gongji/federation"
+	"gongji/gateway/internal/grant"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/vault"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// offersMax is how many grants a look-up offers: more than a payment ever asks.
+const offersMax = 32
+
+// Facts asks the region's Book or core about a person. Known is false for a number that the region does not know, or knows under
+// another name. no is the person number, empty for a person whom the state does not know. Errors: adapters.ErrUnavailable and ErrUnknown.
+func (s *Settler) Facts(ctx context.Context, who vault.Identity) (no string, f ledger.Facts, err error) {
+	token, named, err := s.Vault.Token(who)
+	if err != nil {
+		return "", f, err
+	}
+	err = s.Log.Read(ctx, func(r consensus.Reader) error {
+		v := s.Ledger.View(r)
+		id, p, err := v.PersonByToken(token)
+		if err != nil || p == nil {
+			return err
+		}
+		no = id
+		if s.Core != nil || p.Name != named {
+			return nil
+		}
+		f, _, err = v.Account(id)
+		return err
+	})
+	if err != nil || s.Core == nil {
+		return no, f, err
+	}
+	f, err = s.coreFacts(ctx, who)
+	return no, f, err
+}
+
+func (s *Settler) coreFacts(ctx context.Context, who vault.Identity) (ledger.Facts, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.CoreCall)
+	defer cancel()
+	a, err := s.Core.Person(ctx, corePerson(who))
+	var refusal *adapters.RefusedError
+	if errors.As(err, &refusal) {
+		return ledger.Facts{}, nil
+	}
+	if err != nil {
+		return ledger.Facts{}, fmt.Errorf("settle: the core was asked about a person: %w", err)
+	}
+	return factsOf(a), nil
+}
+
+func corePerson(who vault.Identity) adapters.Person {
+	return adapters.Person{IDType: who.IDType, Number: who.Number, Name: who.Name}
+}
+
+func factsOf(a adapters.Account) ledger.Facts {
+	return ledger.Facts{
+		Known: true, Scheme: a.Scheme, Status: a.Status, Balance: money.Amount(a.Balance), Held: money.Amount(a.Held),
+		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional,
+	}
+}
+
+func standing(f ledger.Facts) policy.Standing {
+	return policy.Standing{Known: f.Known, Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status)}
+}
+
+// lookUp is the beneficiary's home's part of a payment: identity, insured status, credential, own account, and the grants in
+// order (design 5). What it answers is signed, and is the ticket that payers' homes ask for.
+func (t *term) lookUp(
+	ctx context.Context, from federation.Region, q *wirepb.LookUp, who vault.Identity,
+) (*wirepb.Ticket, error) {
+	ticket := &wirepb.Ticket{
+		PaymentId: q.GetPaymentId(), VisitRegion: string(from), Amount: q.GetAmount(), Expires: q.GetExpires(),
+	}
+	if who.Region != string(t.s.Self) {
+		ticket.Code = string(policy.CodeIdentityMismatch)
+		return ticket, nil
+	}
+	if from != t.s.Self && q.GetCredential() != "e_credential" && !q.GetRemoteUse() {
+		ticket.Code = string(policy.CodeRemoteUseRequired)
+		return ticket, nil
+	}
+	no, f, err := t.s.Facts(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	if err := grant.CheckBeneficiary(standing(f)); err != nil {
+		ticket.Code = string(policy.CodeOf(err))
+		return ticket, nil
+	}
+	own := f.Balance.Less(f.Held)
+	if money.Amount(q.GetOwnAccountPaid()) < min(own, money.Amount(q.GetSelfBorne())) {
+		ticket.Code = string(policy.CodeOwnAccountFirst)
+		return ticket, nil
+	}
+	return ticket, t.offer(ctx, no, q, ticket)
+}
+
+// offer writes the grants that may be asked into the ticket, in the order of use, and those that may not with the reason.
+func (t *term) offer(ctx context.Context, no string, q *wirepb.LookUp, ticket *wirepb.Ticket) error {
+	var index []ledger.IndexRecord
+	var listed []string
+	err := t.s.Log.Read(ctx, func(r consensus.Reader) error {
+		if no == "" {
+			return nil
+		}
+		v := t.s.Ledger.View(r)
+		var err error
+		if index, err = v.Index(no); err != nil {
+			return err
+		}
+		listed, err = v.Order(no)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	home := make(map[string]string, len(index))
+	entries := make([]grant.Entry, 0, len(index))
+	for i := range index {
+		home[index[i].Entry.ID] = index[i].PayerRegion
+		entries = append(entries, index[i].Entry)
+	}
+	ordered := grant.Arrange(listed, entries)
+	if q.GetNamed() {
+		ordered = named(q.GetGrants(), entries, ticket)
+	}
+	day := policy.Day(t.s.Now())
+	for _, e := range ordered {
+		switch e.Disposition(day) {
+		case grant.Ask:
+			if len(ticket.Offers) < offersMax {
+				ticket.Offers = append(ticket.Offers, &wirepb.Offer{GrantId: e.ID, Region: home[e.ID]})
+			}
+		case grant.Decline:
+			ticket.Declines = append(ticket.Declines, &wirepb.GrantDecline{
+				GrantId: e.ID, Region: home[e.ID], Code: string(policy.CodeGrantNotActive),
+			})
+		case grant.PassOver:
+		}
+	}
+	return nil
+}
+
+// named keeps the grants that a payment names, in that order; what is not this person's is declined as unknown.
+func named(ids []string, own []grant.Entry, ticket *wirepb.Ticket) []grant.Entry {
+	byID := make(map[string]grant.Entry, len(own))
+	for _, e := range own {
+		byID[e.ID] = e
+	}
+	var out []grant.Entry
+	for _, id := range ids {
+		if e, ok := byID[id]; ok {
+			out = append(out, e)
+			continue
+		}
+		ticket.Declines = append(ticket.Declines, &wirepb.GrantDecline{GrantId: id, Code: string(policy.CodeNotFound)})
+	}
+	return out
+}
+
+// quote says what a payer's home would hold.
+func (t *term) quote(
+	ctx context.Context, from federation.Region, q *wirepb.Quote, who vault.Identity,
+) (*wirepb.QuoteAnswer, error) {
+	token, _, err := t.s.Vault.Token(who)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := t.payerFacts(ctx, q.GetGrantId())
+	if err != nil {
+		return nil, err
+	}
+	var out ledger.Quoted
+	err = t.s.Log.Read(ctx, func(r consensus.Reader) error {
+		var err error
+		out, err = t.s.Ledger.View(r).Quote(t.s.Now(), ledger.Wanted{
+			Origin: from, GrantID: q.GetGrantId(), Amount: money.Amount(q.GetAmount()),
+			Purpose: policy.Purpose(q.GetPurpose()), Institution: q.GetInstitution(), VisitID: q.GetVisitId(),
+			BeneficiaryToken: token,
+		}, facts, t.s.Ledger.InForce())
+		return err
+	})
+	return &wirepb.QuoteAnswer{
+		Amount: out.Amount.Fen(), LimitedBy: string(out.LimitedBy), Code: string(out.Code),
+		Payer: out.Payer, PayerName: out.PayerName,
+	}, err
+}
+
+// payerFacts asks a core outside about the payer of a grant; nil with a Book.
+func (t *term) payerFacts(ctx context.Context, grantID string) (*ledger.Facts, error) {
+	if t.s.Core == nil {
+		return nil, nil //nolint:nilnil // the Book is in the state
+	}
+	var sealed []byte
+	err := t.s.Log.Read(ctx, func(r consensus.Reader) error {
+		v := t.s.Ledger.View(r)
+		g, err := v.Grant(grantID)
+		if err != nil || g == nil {
+			return err
+		}
+		p, err := v.Person(string(g.Payer))
+		if p != nil {
+			sealed = p.Sealed
+		}
+		return err
+	})
+	if err != nil || sealed == nil {
+		return &ledger.Facts{}, err
+	}
+	who, err := t.s.Vault.Open(sealed)
+	if err != nil {
+		return nil, err
+	}
+	f, err := t.s.coreFacts(ctx, who)
+	return &f, err
+}
+
+// checkPerson says whether a person is known here and insured, for a grant made elsewhere.
+func (t *term) checkPerson(ctx context.Context, who vault.Identity) (*wirepb.CheckPersonAnswer, error) {
+	a := &wirepb.CheckPersonAnswer{}
+	if who.Region != string(t.s.Self) {
+		return a, nil
+	}
+	_, f, err := t.s.Facts(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	a.Known, a.Scheme, a.Status = f.Known, int32(f.Scheme), int32(f.Status) //nolint:gosec // dictionary words of three digits
+	return a, nil
+}

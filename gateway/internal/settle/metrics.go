@@ -1,0 +1,86 @@
+package settle
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"gongji/federation"
+)
+
+// Metrics counts the leader's work. It is registered on what is handed in.
+type Metrics struct {
+	parcels  *prometheus.CounterVec
+	messages *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+	resends  *prometheus.CounterVec
+	rewinds  *prometheus.CounterVec
+	repeats  *prometheus.CounterVec
+	tickets  *prometheus.CounterVec
+	queries  *prometheus.CounterVec
+	stages   *prometheus.CounterVec
+	core     prometheus.Counter
+}
+
+// NewMetrics makes the counters and registers them.
+func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
+	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &Metrics{
+		parcels:  vec("gongji_parcels_total", "Parcels by peer and direction.", "peer", "direction"),
+		messages: vec("gongji_messages_total", "Messages in parcels by peer and direction.", "peer", "direction"),
+		refusals: vec("gongji_parcels_refused_total", "Parcels refused, by peer and reason.", "peer", "reason"),
+		resends:  vec("gongji_messages_resent_total", "Messages sent again for want of an ack.", "peer"),
+		rewinds:  vec("gongji_lanes_rewound_total", "Times the bus had lost a lane.", "peer"),
+		repeats:  vec("gongji_messages_repeated_total", "Messages that came again and were only acked.", "peer"),
+		tickets:  vec("gongji_tickets_refused_total", "Hold requests without a good ticket.", "peer"),
+		queries:  vec("gongji_queries_dropped_total", "Queries and answers dropped for want of room.", "peer"),
+		stages:   vec("gongji_stage_seconds_total", "Seconds spent by stage of the work.", "stage"),
+		core: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gongji_core_undecided_total", Help: "Calls to the core without a known outcome.",
+		}),
+	}
+	all := []prometheus.Collector{
+		m.parcels, m.messages, m.refusals, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.core,
+	}
+	for _, c := range all {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Stage starts the clock of a stage and returns what stops it.
+func (m *Metrics) stage(name string) func() {
+	began := time.Now() //nolint:forbidigo // a measurement, no decision
+	return func() {
+		m.stages.WithLabelValues(name).Add(time.Since(began).Seconds()) //nolint:forbidigo // a measurement, no decision
+	}
+}
+
+func (m *Metrics) sent(p federation.Region, messages int) {
+	m.parcels.WithLabelValues(string(p), "out").Inc()
+	m.messages.WithLabelValues(string(p), "out").Add(float64(messages))
+}
+
+func (m *Metrics) received(p federation.Region, messages int) {
+	m.parcels.WithLabelValues(string(p), "in").Inc()
+	m.messages.WithLabelValues(string(p), "in").Add(float64(messages))
+}
+
+func (m *Metrics) refused(p federation.Region, why federation.Refusal) {
+	m.refusals.WithLabelValues(string(p), string(why)).Inc()
+}
+
+func (m *Metrics) resent(p federation.Region, n uint64) {
+	m.resends.WithLabelValues(string(p)).Add(float64(n))
+}
+func (m *Metrics) rewound(p federation.Region) { m.rewinds.WithLabelValues(string(p)).Inc() }
+func (m *Metrics) repeated(p federation.Region, n int) {
+	m.repeats.WithLabelValues(string(p)).Add(float64(n))
+}
+func (m *Metrics) ticketRefused(p federation.Region) { m.tickets.WithLabelValues(string(p)).Inc() }
+func (m *Metrics) queryDropped(p federation.Region)  { m.queries.WithLabelValues(string(p)).Inc() }
+func (m *Metrics) coreUndecided()                    { m.core.Inc() }

@@ -1,0 +1,210 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gongji/federation"
+	"gongji/gateway/internal/vault"
+	"gongji/gateway/internal/wire"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// answer is what came back to a query: the body, and the proof that the peer said it.
+type answer struct {
+	body  *wirepb.Body
+	proof federation.Proof
+}
+
+// Answered is the answer of a region to a query. Proof is set for one that will be shown to others.
+type Answered struct {
+	Body  *wirepb.Body
+	Proof []byte
+}
+
+// Ask puts a query to a region and waits for its answer, at most Timing.Query. A query changes nothing, so it is
+// asked again when no answer comes. A query to this region itself is answered here. Errors: ErrUnreachable, ErrNotLeading, the context's.
+func (s *Settler) Ask(ctx context.Context, to federation.Region, body *wirepb.Body, who vault.Identity) (Answered, error) {
+	t, err := s.leading()
+	if err != nil {
+		return Answered{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Timing.Query)
+	defer cancel()
+	if to == s.Self {
+		return t.askSelf(ctx, body, who)
+	}
+	p := t.peer(to)
+	if p == nil || !s.Reachable(to) {
+		return Answered{}, ErrUnreachable
+	}
+	m := federation.Message{Class: federation.Query, Body: wire.Encode(body), Persons: vault.Clear(who)}
+	s.Random(m.ID[:])
+	s.Random(m.Salt[:])
+	s.Random(m.PersonsSalt[:])
+	m.PersonsDigest = federation.PersonsDigest(s.Sealer.Hash, m.PersonsSalt, m.Persons)
+	c := make(chan answer, 1)
+	if !t.await(m.ID, c) {
+		return Answered{}, ErrUnreachable
+	}
+	defer t.await(m.ID, nil)
+	for {
+		select {
+		case p.queries <- outgoing{m}:
+		default: // the queue is full; it is tried again below
+		}
+		again := time.NewTimer(s.Timing.QueryAgain)
+		select {
+		case a := <-c:
+			again.Stop()
+			return Answered{Body: a.body, Proof: federation.EncodeProof(a.proof)}, nil
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return Answered{}, fmt.Errorf("%w: %s: %w", ErrUnreachable, to, ctx.Err())
+		}
+	}
+}
+
+// await registers who waits for an answer; nil removes.
+func (t *term) await(id [federation.IDSize]byte, c chan answer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c == nil {
+		delete(t.asked, id)
+		return true
+	}
+	if len(t.asked) >= askedMax {
+		return false
+	}
+	t.asked[id] = c
+	return true
+}
+
+// answered hands an answer to who waits for it; late ones are dropped.
+func (t *term) answered(m *federation.Message, proof federation.Proof) {
+	body, err := wire.Decode(m.Body)
+	if err != nil {
+		return
+	}
+	t.mu.Lock()
+	c := t.asked[m.ID]
+	t.mu.Unlock()
+	if c == nil {
+		return
+	}
+	select {
+	case c <- answer{body, proof}:
+	default:
+	}
+}
+
+// serve answers a peer's query in its own goroutine, of which there are at most servingMax.
+func (t *term) serve(ctx context.Context, p *peer, m *federation.Message) {
+	select {
+	case t.serving <- struct{}{}:
+	default:
+		t.s.Metrics.queryDropped(p.region)
+		return
+	}
+	go func() {
+		defer func() { <-t.serving }()
+		ctx, cancel := context.WithTimeout(ctx, t.s.Timing.Query)
+		defer cancel()
+		body, who, err := t.reply(ctx, p.region, m)
+		if err != nil {
+			if ctx.Err() == nil {
+				t.s.Logger.LogAttrs(ctx, slog.LevelWarn, "a query was not answered",
+					slog.String("peer", string(p.region)), slog.String("error", err.Error()))
+			}
+			return
+		}
+		a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
+		t.s.Random(a.Salt[:])
+		if who != nil {
+			a.Persons = vault.Clear(*who)
+			t.s.Random(a.PersonsSalt[:])
+			a.PersonsDigest = federation.PersonsDigest(t.s.Sealer.Hash, a.PersonsSalt, a.Persons)
+		}
+		select {
+		case p.queries <- outgoing{a}:
+		default:
+			t.s.Metrics.queryDropped(p.region)
+		}
+	}()
+}
+
+var errQuery = errors.New("settle: not a query")
+
+// reply answers one query. The persons of the answer are those whom a ticket is for.
+func (t *term) reply(
+	ctx context.Context, from federation.Region, m *federation.Message,
+) (*wirepb.Body, *vault.Identity, error) {
+	body, err := wire.Decode(m.Body)
+	if err != nil {
+		return nil, nil, err
+	}
+	who, err := vault.Read(m.Persons)
+	if err != nil {
+		return nil, nil, err
+	}
+	return t.answerTo(ctx, from, body, who)
+}
+
+func (t *term) answerTo(
+	ctx context.Context, from federation.Region, body *wirepb.Body, who vault.Identity,
+) (*wirepb.Body, *vault.Identity, error) {
+	switch k := body.GetKind().(type) {
+	case *wirepb.Body_LookUp:
+		ticket, err := t.lookUp(ctx, from, k.LookUp, who)
+		return &wirepb.Body{Kind: &wirepb.Body_Ticket{Ticket: ticket}}, &who, err
+	case *wirepb.Body_Quote:
+		q, err := t.quote(ctx, from, k.Quote, who)
+		return &wirepb.Body{Kind: &wirepb.Body_QuoteAnswer{QuoteAnswer: q}}, nil, err
+	case *wirepb.Body_CheckPerson:
+		a, err := t.checkPerson(ctx, who)
+		return &wirepb.Body{Kind: &wirepb.Body_CheckPersonAnswer{CheckPersonAnswer: a}}, nil, err
+	}
+	return nil, nil, errQuery
+}
+
+// askSelf answers this region's own query. A ticket is signed all the same where a payer of another region has to see it.
+func (t *term) askSelf(ctx context.Context, body *wirepb.Body, who vault.Identity) (Answered, error) {
+	reply, persons, err := t.answerTo(ctx, t.s.Self, body, who)
+	if err != nil {
+		return Answered{}, err
+	}
+	ticket := reply.GetTicket()
+	if ticket == nil || !t.shown(ticket) {
+		return Answered{Body: reply}, nil
+	}
+	dir := t.s.Ledger.InForce().Directory
+	if dir == nil {
+		return Answered{Body: reply}, nil
+	}
+	a := federation.Message{Class: federation.Answer, Body: wire.Encode(reply), Persons: vault.Clear(*persons)}
+	t.s.Random(a.ID[:])
+	t.s.Random(a.Salt[:])
+	t.s.Random(a.PersonsSalt[:])
+	a.PersonsDigest = federation.PersonsDigest(t.s.Sealer.Hash, a.PersonsSalt, a.Persons)
+	c := federation.Content{To: t.s.Self, Time: t.s.Now(), Messages: []federation.Message{a}, Protocol: federation.Version}
+	t.s.Random(c.ParcelID[:])
+	proof, err := federation.SignSingle(dir, t.s.Sealer, t.s.Self, c)
+	if err != nil {
+		return Answered{}, fmt.Errorf("settle: a ticket could not be signed: %w", err)
+	}
+	return Answered{Body: reply, Proof: federation.EncodeProof(proof)}, nil
+}
+
+// shown reports whether a ticket of this region will be shown to another one.
+func (t *term) shown(ticket *wirepb.Ticket) bool {
+	for _, o := range ticket.GetOffers() {
+		if o.GetRegion() != string(t.s.Self) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,326 @@
+package settle
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"gongji/consensus"
+	"gongji/federation"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/vault"
+	"gongji/gateway/internal/wire"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// inboundBatch is one parcel on its way to the log, with the offset behind it.
+type inboundBatch struct {
+	parcel ledger.Parcel
+	next   int64
+	size   int
+}
+
+// Bounds of what one Deliver brings together.
+const (
+	deliverBytes   = 256 << 10 // of parcels; with the largest parcel behind it still less than consensus.CommandMax
+	deliverParcels = 256
+	offsetEvery    = 4096 // records read without a Deliver before the offset alone is kept
+	busAgain       = 200 * time.Millisecond
+	queryWindow    = 30 * time.Second // a query older or newer than that is dropped: nobody waits for it
+)
+
+// receive reads a peer's lane from the offset in the state, checks each parcel, and hands on what is authentic.
+func (t *term) receive(ctx context.Context, p *peer) error {
+	lane := federation.Lane{From: p.region, To: t.s.Self}
+	var link ledger.LinkRecord
+	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
+		var err error
+		link, err = t.s.Ledger.View(r).Link(p.region)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	offset := link.NextOffset
+	failing := false
+	for ctx.Err() == nil {
+		records, next, err := t.s.Bus.Fetch(ctx, lane, offset)
+		switch {
+		case errors.Is(err, federation.ErrRewound):
+			t.s.Logger.LogAttrs(ctx, slog.LevelError, "the bus has lost what it had; the lane is read from its start",
+				slog.String("peer", string(p.region)), slog.Int64("offset", offset))
+			t.s.Metrics.rewound(p.region)
+			offset = 0
+			continue
+		case err != nil:
+			if ctx.Err() != nil {
+				return nil
+			}
+			if !failing {
+				t.s.Logger.LogAttrs(ctx, slog.LevelWarn, "the bus cannot be read; it is tried on",
+					slog.String("peer", string(p.region)), slog.String("error", err.Error()))
+			}
+			failing = true
+			pause(ctx, busAgain)
+			continue
+		}
+		failing = false
+		for i := range records {
+			t.record(ctx, p, lane, records[i])
+		}
+		offset = next
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// record opens one record. What is not authentic is dropped here, counted and audited: it counts as lost.
+func (t *term) record(ctx context.Context, p *peer, lane federation.Lane, rec federation.Record) {
+	dir := t.s.Ledger.InForce().Directory
+	if dir == nil {
+		return
+	}
+	done := t.s.Metrics.stage("crypto")
+	opened, err := federation.Unpack(dir, t.s.Sealer, lane, t.s.Now(), rec.Value)
+	done()
+	if err != nil {
+		why := federation.Refusal("fault")
+		var refusal *federation.RefusedError
+		if errors.As(err, &refusal) {
+			why = refusal.Why
+		}
+		t.s.Metrics.refused(p.region, why)
+		t.s.Audit("parcel_refused", slog.String("peer", string(p.region)), slog.String("reason", string(why)),
+			slog.Int64("offset", rec.Offset))
+		return
+	}
+	p.mu.Lock()
+	p.heard = t.s.Now()
+	p.mu.Unlock()
+	t.s.Metrics.received(p.region, len(opened.Messages))
+	t.sort(ctx, p, opened, rec)
+}
+
+// sort hands queries and answers to those who wait, and numbered messages to the log.
+func (t *term) sort(ctx context.Context, p *peer, o *federation.Opened, rec federation.Record) {
+	parcel := ledger.Parcel{
+		Epoch: o.Header.Epoch, AckEpoch: o.Header.Ack.Epoch, AckNumber: o.Header.Ack.Number,
+		Protocol: o.Header.Protocol, Header: o.Raw, Signature: o.Signature,
+	}
+	age := t.s.Now().Sub(o.Header.Time)
+	fresh := age < queryWindow && age > -queryWindow
+	for i := range o.Messages {
+		m := &o.Messages[i]
+		switch m.Class {
+		case federation.Query:
+			if fresh {
+				t.serve(ctx, p, m)
+			}
+		case federation.Answer:
+			t.answered(m, o.Proof(t.s.Sealer.Hash, i))
+		case federation.Numbered:
+			parcel.Messages = append(parcel.Messages, t.inbound(ctx, p.region, m))
+		}
+	}
+	if len(parcel.Messages) > 0 {
+		for _, leaf := range o.Leaves {
+			parcel.Leaves = append(parcel.Leaves, leaf[:]...)
+		}
+	} else {
+		parcel.Header, parcel.Signature = nil, nil
+	}
+	select {
+	case p.inbound <- inboundBatch{parcel, rec.Offset + 1, len(rec.Value)}:
+	case <-ctx.Done():
+	}
+}
+
+// inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket becomes a verdict.
+func (t *term) inbound(ctx context.Context, from federation.Region, m *federation.Message) ledger.Inbound {
+	in := ledger.Inbound{
+		Number: m.Number, Chain: m.Chain, Salt: m.Salt, Body: m.Body,
+		PersonsSalt: m.PersonsSalt, PersonsDigest: m.PersonsDigest,
+	}
+	var who vault.Identity
+	if len(m.Persons) > 0 {
+		var err error
+		if who, err = vault.Read(m.Persons); err != nil {
+			t.s.Audit("persons_unreadable", slog.String("peer", string(from)))
+		} else if person, err := t.s.Vault.Person(who, t.s.Vault.NewNo()); err != nil {
+			t.s.Logger.LogAttrs(ctx, slog.LevelError, "a person could not be sealed", slog.String("error", err.Error()))
+		} else {
+			in.Person = &person
+		}
+	}
+	body, err := wire.Decode(m.Body)
+	if err != nil {
+		return in
+	}
+	if h := body.GetHoldRequest(); h != nil {
+		in.Ticket = t.ticket(from, h, who)
+	}
+	return in
+}
+
+func (t *term) ticket(from federation.Region, h *wirepb.HoldRequest, who vault.Identity) policy.Code {
+	err := t.s.Tickets.Check(t.s.Ledger.InForce().Directory, from, h, who, t.s.Now())
+	if err == nil {
+		return ""
+	}
+	t.s.Metrics.ticketRefused(from)
+	t.s.Audit("ticket_refused", slog.String("peer", string(from)), slog.String("hold", h.GetHoldId()),
+		slog.String("reason", err.Error()))
+	return policy.CodeNotFound
+}
+
+// deliver brings parcels into the log, one Deliver at a time: while one is under way, the next gathers. Parcels
+// that bring nothing new are not written, only answered.
+func (t *term) deliver(ctx context.Context, p *peer) error {
+	var ack time.Time // since when an ack waits to be written
+	var kept, seen int64
+	for {
+		var batch []inboundBatch
+		var linger <-chan time.Time
+		if !ack.IsZero() {
+			linger = time.After(max(t.s.Timing.AckLinger-t.s.Now().Sub(ack), 0))
+		}
+		select {
+		case b := <-p.inbound:
+			batch = collect(p, b)
+		case <-linger:
+		case <-ctx.Done():
+			return nil
+		}
+		c, err := t.needed(p, batch)
+		if err != nil {
+			return err
+		}
+		if n := len(batch); n > 0 {
+			seen = batch[n-1].next
+		}
+		due := !ack.IsZero() && t.s.Now().Sub(ack) >= t.s.Timing.AckLinger
+		if !hasMessages(c) && !due && seen-kept < offsetEvery {
+			if len(c.Parcels) > 0 && ack.IsZero() {
+				ack = t.s.Now()
+			}
+			p.keepAck(c)
+			continue
+		}
+		p.withAck(c)
+		c.NextOffset = seen
+		if err := t.propose(ctx, c); err != nil {
+			return nil //nolint:nilerr // leadership is going; the next leader reads the lane again
+		}
+		ack, kept = time.Time{}, seen
+	}
+}
+
+func collect(p *peer, first inboundBatch) []inboundBatch {
+	batch := []inboundBatch{first}
+	size := first.size
+	for len(batch) < deliverParcels && size < deliverBytes {
+		select {
+		case b := <-p.inbound:
+			batch = append(batch, b)
+			size += b.size
+			continue
+		default:
+		}
+		break
+	}
+	return batch
+}
+
+func hasMessages(c *ledger.Deliver) bool {
+	for i := range c.Parcels {
+		if len(c.Parcels[i].Messages) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// needed keeps of a batch what the log does not have yet. Repeats are answered with an ack.
+func (t *term) needed(p *peer, batch []inboundBatch) (*ledger.Deliver, error) {
+	c := &ledger.Deliver{Peer: p.region}
+	if len(batch) == 0 {
+		return c, nil
+	}
+	var link ledger.LinkRecord
+	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
+		var err error
+		link, err = t.s.Ledger.View(r).Link(p.region)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	applied := link.In.Applied
+	for _, b := range batch {
+		q := b.parcel
+		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked
+		if n := len(q.Messages); n > 0 && q.Epoch == link.In.Epoch && q.Messages[n-1].Number <= applied &&
+			q.Messages[n-1].Number != link.In.Applied {
+			p.owe()
+			t.s.Metrics.repeated(p.region, n)
+			q.Messages, q.Leaves, q.Header, q.Signature = nil, nil, nil, nil
+		} else if n > 0 {
+			applied = max(applied, q.Messages[n-1].Number)
+		}
+		if news || len(q.Messages) > 0 {
+			c.Parcels = append(c.Parcels, q)
+		}
+	}
+	return c, nil
+}
+
+// keepAck remembers the newest ack of parcels that are not written; withAck puts it back into one that is.
+func (p *peer) keepAck(c *ledger.Deliver) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range c.Parcels {
+		q := &c.Parcels[i]
+		if q.AckNumber > p.ack.Number || q.AckEpoch > p.ack.Epoch {
+			p.ack = federation.Ack{Epoch: q.AckEpoch, Number: q.AckNumber}
+		}
+	}
+}
+
+func (p *peer) withAck(c *ledger.Deliver) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ack != (federation.Ack{}) {
+		c.Parcels = append([]ledger.Parcel{{AckEpoch: p.ack.Epoch, AckNumber: p.ack.Number}}, c.Parcels...)
+	}
+	p.ack = federation.Ack{}
+}
+
+// proposeAgain is the wait before a Deliver whose fate is not known is proposed again: its numbers make a repeat harmless.
+const proposeAgain = 20 * time.Millisecond
+
+// propose puts a command into the log, again and again until it is there or leadership ends.
+func (t *term) propose(ctx context.Context, c ledger.Command) error {
+	data := ledger.EncodeCommand(c)
+	for {
+		done := t.s.Metrics.stage("log")
+		_, err := t.s.Log.Propose(ctx, data)
+		done()
+		if err == nil || ctx.Err() != nil || errors.Is(err, consensus.ErrTooLarge) || errors.Is(err, consensus.ErrStopped) {
+			return err
+		}
+		if lead, _ := t.s.Log.Leadership(); !lead.Leader {
+			return err
+		}
+		pause(ctx, proposeAgain)
+	}
+}

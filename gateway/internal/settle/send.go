@@ -1,0 +1,258 @@
+package settle
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"gongji/consensus"
+	"gongji/crypto"
+	"gongji/federation"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/vault"
+)
+
+// outgoing is a query or an answer that waits for a parcel.
+type outgoing struct{ m federation.Message }
+
+// Bounds of the waits between two attempts to publish: short enough that a broker that comes back is used at once.
+const (
+	publishFirst = 50 * time.Millisecond
+	publishMax   = time.Second
+	publishAlarm = 10 // attempts in a row before an operator is told
+)
+
+// lane is what a sender remembers between two parcels.
+type lane struct {
+	progress time.Time // when the acks last moved, or nothing was unacked
+	ackBy    time.Time // an ack is to leave by then, alone if nothing carries it; zero: none is due
+}
+
+// send publishes what waits for a peer, one parcel at a time: while one is under way, the next gathers.
+func (t *term) send(ctx context.Context, p *peer) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var l lane
+	for {
+		var first *outgoing
+		select {
+		case <-p.wake:
+		case <-p.ackDue:
+			if l.ackBy.IsZero() {
+				l.ackBy = t.s.Now().Add(t.s.Timing.AckDelay)
+			}
+		case o := <-p.queries:
+			first = &o
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+		for {
+			more, err := t.parcel(ctx, p, first, &l)
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				t.s.Logger.LogAttrs(ctx, slog.LevelError, "a parcel could not be made",
+					slog.String("peer", string(p.region)), slog.String("error", err.Error()))
+			}
+			first = nil
+			if !more || err != nil {
+				break
+			}
+		}
+		timer.Reset(t.nextSend(p, &l))
+	}
+}
+
+// nextSend is when the sender looks by itself: for a resend, a heartbeat, or an ack that nothing has carried.
+func (t *term) nextSend(p *peer, l *lane) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wait := t.s.Timing.Heartbeat
+	if p.acked < p.sent {
+		wait = min(wait, t.s.Timing.Resend/2)
+	}
+	if !l.ackBy.IsZero() {
+		wait = min(wait, max(l.ackBy.Sub(t.s.Now()), time.Millisecond))
+	}
+	return wait
+}
+
+// parcel publishes one parcel, if there is anything to say, and tells whether more waits.
+func (t *term) parcel(ctx context.Context, p *peer, first *outgoing, l *lane) (more bool, err error) {
+	now := t.s.Now()
+	link, out, more, err := t.gather(p, now, l)
+	if err != nil {
+		return false, err
+	}
+	messages := t.withQueries(p, first, out)
+	p.mu.Lock()
+	silent := now.Sub(p.parcel) >= t.s.Timing.Heartbeat
+	p.mu.Unlock()
+	ack := !l.ackBy.IsZero() && !now.Before(l.ackBy)
+	if len(messages) == 0 && !ack && !silent {
+		return false, nil
+	}
+	if n := federation.Fits(messages); n < len(messages) {
+		// Numbered messages are found again in the outbox; queries that do not fit are asked again.
+		messages, more = messages[:n], true
+	}
+	l.ackBy = time.Time{}
+	if err := t.publish(ctx, p, link, messages, now); err != nil {
+		return false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.parcel = now
+	for i := range messages {
+		if messages[i].Class == federation.Numbered {
+			p.sent = max(p.sent, messages[i].Number)
+		}
+	}
+	t.s.Metrics.sent(p.region, len(messages))
+	return more, nil
+}
+
+// withQueries puts what waits outside the numbers in front of the numbered messages: somebody is waiting for it.
+func (t *term) withQueries(p *peer, first *outgoing, out []federation.Message) []federation.Message {
+	var messages []federation.Message
+	if first != nil {
+		messages = append(messages, first.m)
+	}
+	for len(messages) < federation.ParcelMessagesMax/2 {
+		select {
+		case o := <-p.queries:
+			messages = append(messages, o.m)
+			continue
+		default:
+		}
+		break
+	}
+	return append(messages, out...)
+}
+
+// gather reads the outbox behind what was sent, or from the first unacked number when the acks have not moved for a
+// while (go-back-N): a lost tail leaves no gap, so nobody else would ask.
+func (t *term) gather(p *peer, now time.Time, l *lane) (ledger.LinkRecord, []federation.Message, bool, error) {
+	var link ledger.LinkRecord
+	var messages []federation.Message
+	var sealed []ledger.OutMessage
+	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
+		v := t.s.Ledger.View(r)
+		var err error
+		if link, err = v.Link(p.region); err != nil {
+			return err
+		}
+		from := t.resume(p, link.Out, now, l)
+		if from > link.Out.Last {
+			return nil
+		}
+		size := 0
+		return v.Outbox(p.region, from, func(number uint64, m ledger.OutMessage) bool {
+			size += len(m.Body) + federation.PersonsMax
+			if len(messages) > 0 && size > federation.ParcelBytesMax {
+				return false
+			}
+			messages = append(messages, federation.Message{
+				Class: federation.Numbered, Number: number, Chain: m.Chain, Body: m.Body,
+			})
+			sealed = append(sealed, m)
+			return len(messages) < federation.ParcelMessagesMax
+		})
+	})
+	if err != nil {
+		return link, nil, false, err
+	}
+	for i := range messages {
+		if err := t.clear(link, p.region, &messages[i], sealed[i].Persons); err != nil {
+			return link, nil, false, err
+		}
+	}
+	more := len(messages) > 0 && messages[len(messages)-1].Number < link.Out.Last
+	return link, messages, more, nil
+}
+
+// resume moves the sender's place by what the acks say, and returns the number to send from.
+func (t *term) resume(p *peer, out federation.Out, now time.Time, l *lane) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if out.Acked > p.acked || p.sent < out.Acked || p.sent == out.Acked {
+		l.progress = now
+	}
+	p.acked = out.Acked
+	p.sent = max(p.sent, out.Acked)
+	if p.sent > out.Acked && now.Sub(l.progress) >= t.s.Timing.Resend {
+		t.s.Metrics.resent(p.region, p.sent-out.Acked)
+		p.sent, l.progress = out.Acked, now
+	}
+	return p.sent + 1
+}
+
+// clear puts a message's salt and persons back: the salt is made anew from the evidence key, and is the same each
+// time; the persons are opened here and nowhere before.
+func (t *term) clear(link ledger.LinkRecord, to federation.Region, m *federation.Message, b *ledger.Bundle) error {
+	key, err := t.s.Ring.Current(crypto.UseEvidence)
+	if err != nil {
+		return err
+	}
+	var place [16]byte
+	binary.BigEndian.PutUint64(place[:8], link.Out.Epoch)
+	binary.BigEndian.PutUint64(place[8:], m.Number)
+	salt, err := t.s.Ring.MAC(key, []byte(t.s.Self), []byte(to), place[:])
+	if err != nil {
+		return err
+	}
+	copy(m.Salt[:], salt[:])
+	if b == nil {
+		return nil
+	}
+	who, err := t.s.Vault.Open(b.Sealed)
+	if err != nil {
+		return err
+	}
+	m.Persons, m.PersonsSalt, m.PersonsDigest = vault.Clear(who), b.Salt, b.Digest
+	return nil
+}
+
+func (t *term) publish(
+	ctx context.Context, p *peer, link ledger.LinkRecord, messages []federation.Message, now time.Time,
+) error {
+	dir := t.s.Ledger.InForce().Directory
+	if dir == nil {
+		return errors.New("settle: no directory")
+	}
+	c := federation.Content{
+		To: p.region, Epoch: link.Out.Epoch, Time: now, Messages: messages, Protocol: federation.Version,
+		Ack: federation.Ack{Epoch: link.In.Epoch, Number: link.In.Applied},
+	}
+	t.s.Random(c.ParcelID[:])
+	done := t.s.Metrics.stage("crypto")
+	data, err := federation.Pack(dir, t.s.Sealer, t.s.Self, c)
+	done()
+	if err != nil {
+		return err
+	}
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(publishFirst),
+		backoff.WithMaxInterval(publishMax), backoff.WithMaxElapsedTime(0))
+	attempts := 0
+	return backoff.Retry(func() error {
+		defer t.s.Metrics.stage("bus")()
+		err := t.s.Bus.Publish(ctx, federation.Lane{From: t.s.Self, To: p.region}, data)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, federation.ErrBus) {
+			return backoff.Permanent(err)
+		}
+		if attempts++; attempts == publishAlarm {
+			t.s.Logger.LogAttrs(ctx, slog.LevelError, "the bus takes no parcel; it is tried on",
+				slog.String("peer", string(p.region)), slog.Int("attempts", attempts), slog.String("error", err.Error()))
+		}
+		return err
+	}, backoff.WithContext(wait, ctx))
+}

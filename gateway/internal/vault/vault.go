@@ -1,0 +1,187 @@
+// Package vault is where clear identities end: it makes the tokens that persons are found by, and seals the
+// identities that the log and the state keep.
+//
+// Clear identity numbers and names exist in memory, inside sealed parcels and in calls to a core system, and nowhere else
+// (R-28, design 6). The state knows a random person number; one index maps the keyed token of the identity number to
+// it. Rotating the token key rewrites that index alone; destroying a month's data key leaves digests.
+package vault
+
+import (
+	"errors"
+	"fmt"
+
+	"gongji/crypto"
+	"gongji/federation"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/person"
+	"gongji/gateway/internal/record"
+)
+
+// Bytes of the longest sealed identity.
+const sealedMax = 4 << 10
+
+// ErrSealed: a sealed identity cannot be opened, by this region's keys or at all.
+var ErrSealed = errors.New("vault: cannot open a sealed identity")
+
+// Identity is a clear identity. It prints masked.
+type Identity struct {
+	IDType string
+	Number string
+	Name   string
+	Region string
+}
+
+// Walk is the record.Record of an Identity: what is sealed, and what travels in a parcel's persons.
+func (i *Identity) Walk(c *record.Coder) {
+	record.Str(c, &i.IDType)
+	record.Str(c, &i.Number)
+	record.Str(c, &i.Name)
+	record.Str(c, &i.Region)
+}
+
+// String masks.
+func (i Identity) String() string { return person.MaskNumber(i.Number) + " " + person.MaskName(i.Name) }
+
+// Format masks, whatever the verb.
+func (i Identity) Format(f fmt.State, _ rune) { fmt.Fprint(f, i.String()) }
+
+// Of is the Identity of a checked person.
+func Of(p person.Person) Identity {
+	return Identity{IDType: p.IDType, Number: p.Number.Clear(), Name: p.Name.Clear(), Region: p.Region}
+}
+
+// Vault makes tokens and seals. Safe for concurrent use.
+type Vault struct {
+	ring crypto.KeyRing
+	hash federation.Hash
+	// random fills a slice with random bytes; it cannot fail.
+	random func([]byte)
+}
+
+// New makes a Vault of a key ring that has keys for tokens and data. random must be cryptographic.
+func New(ring crypto.KeyRing, hash federation.Hash, random func([]byte)) (*Vault, error) {
+	for _, use := range []crypto.Use{crypto.UseToken, crypto.UseData} {
+		if _, err := ring.Current(use); err != nil {
+			return nil, fmt.Errorf("vault: no key for %s: %w", use, err)
+		}
+	}
+	return &Vault{ring, hash, random}, nil
+}
+
+// Token is what a person is found by; the second result also binds the name.
+func (v *Vault) Token(i Identity) (token, named [32]byte, err error) {
+	id, err := v.ring.Current(crypto.UseToken)
+	if err != nil {
+		return token, named, fmt.Errorf("vault: token: %w", err)
+	}
+	if token, err = v.ring.MAC(id, []byte("id\x00"), []byte(i.IDType), []byte{0}, []byte(i.Number)); err != nil {
+		return token, named, fmt.Errorf("vault: token: %w", err)
+	}
+	named, err = v.ring.MAC(id, []byte("nm\x00"), []byte(i.Number), []byte{0}, []byte(i.Name))
+	if err != nil {
+		return token, named, fmt.Errorf("vault: token: %w", err)
+	}
+	return token, named, nil
+}
+
+// Person is the person of a command. no is the random number that the person gets if the state does not know
+// them.
+func (v *Vault) Person(i Identity, no string) (ledger.Person, error) {
+	token, named, err := v.Token(i)
+	if err != nil {
+		return ledger.Person{}, err
+	}
+	sealed, err := v.Seal(i)
+	if err != nil {
+		return ledger.Person{}, err
+	}
+	return ledger.Person{
+		Token: token, Name: named, Sealed: sealed, New: no, Region: i.Region,
+		Masked: person.MaskNumber(i.Number), Called: person.MaskName(i.Name),
+	}, nil
+}
+
+var additional = []byte("gongji-person-v1")
+
+// Seal encrypts an identity under the current data key, whose id stands in front.
+func (v *Vault) Seal(i Identity) ([]byte, error) {
+	id, err := v.ring.Current(crypto.UseData)
+	if err != nil {
+		return nil, fmt.Errorf("vault: seal: %w", err)
+	}
+	sealed, err := v.ring.Seal(id, record.Encode(&i), additional)
+	if err != nil {
+		return nil, fmt.Errorf("vault: seal: %w", err)
+	}
+	return record.Encode(&envelope{id, sealed}), nil
+}
+
+// Open reverses Seal, or returns ErrSealed.
+func (v *Vault) Open(sealed []byte) (Identity, error) {
+	var e envelope
+	if len(sealed) > sealedMax || record.Decode(sealed, &e) != nil {
+		return Identity{}, ErrSealed
+	}
+	clear, err := v.ring.Open(e.Key, e.Sealed, additional)
+	if err != nil {
+		return Identity{}, ErrSealed
+	}
+	var i Identity
+	if record.Decode(clear, &i) != nil {
+		return Identity{}, ErrSealed
+	}
+	return i, nil
+}
+
+type envelope struct {
+	Key    string
+	Sealed []byte
+}
+
+// Walk is the record.Record of an envelope.
+func (e *envelope) Walk(c *record.Coder) {
+	record.Str(c, &e.Key)
+	c.Bytes(&e.Sealed)
+}
+
+// Clear is an identity as a parcel carries it.
+func Clear(i Identity) []byte { return record.Encode(&i) }
+
+// Read reads what Clear wrote, as a peer sent it: the number must be one, the name must be readable.
+func Read(persons []byte) (Identity, error) {
+	var i Identity
+	if err := record.Decode(persons, &i); err != nil {
+		return Identity{}, fmt.Errorf("vault: persons: %w", err)
+	}
+	p, err := person.Parse(person.Input{IDType: i.IDType, IDNumber: i.Number, Name: i.Name, Region: i.Region})
+	if err != nil {
+		return Identity{}, fmt.Errorf("vault: persons: %w", err)
+	}
+	return Of(p), nil
+}
+
+// Bundle seals an identity for messages to other regions, with the commitment that those messages are signed with.
+func (v *Vault) Bundle(i Identity) (ledger.Bundle, error) {
+	sealed, err := v.Seal(i)
+	if err != nil {
+		return ledger.Bundle{}, err
+	}
+	b := ledger.Bundle{Sealed: sealed}
+	v.random(b.Salt[:])
+	b.Digest = federation.PersonsDigest(v.hash, b.Salt, Clear(i))
+	return b, nil
+}
+
+// NewNo is a random person number.
+func (v *Vault) NewNo() string { return v.ID("n") }
+
+// ID is a random id of 100 bits behind a prefix: prefix, hyphen, 20 characters.
+func (v *Vault) ID(prefix string) string {
+	const letters = "0123456789abcdefghjkmnpqrstvwxyz"
+	b := make([]byte, 20)
+	v.random(b)
+	for i := range b {
+		b[i] = letters[b[i]&31]
+	}
+	return prefix + "-" + string(b)
+}
