@@ -1,0 +1,155 @@
+// Package story plays what happened to family 1 of the testnet: a family spread over three provinces pays one hospital
+// bill from two accounts. It asks the API and nothing else, and tells on the screen who pays for whom, which
+// region answered what, and what is held, captured and left as cash.
+package story
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"gongji/gateway/client"
+	"gongji/testnet/topology"
+)
+
+// ErrOther: the federation answered something else than the story expects.
+var ErrOther = errors.New("story: went otherwise")
+
+// API is what the story asks of one region. client.Client is one.
+type API interface {
+	Commitment(ctx context.Context) (client.Commitment, error)
+	CreateGrant(ctx context.Context, r client.GrantRequest) (client.Grant, error)
+	SearchGrants(ctx context.Context, r client.GrantSearch) (client.GrantList, error)
+	SetOrder(ctx context.Context, r client.OrderRequest) (client.Order, error)
+	CreatePayment(ctx context.Context, r client.PaymentRequest) (client.Payment, error)
+	Confirm(ctx context.Context, id string, r client.Confirmation) (client.Payment, error)
+	Cancel(ctx context.Context, id string, r client.Act) (client.Payment, error)
+}
+
+// Regions gives each region's API by its code.
+type Regions map[string]API
+
+// Told is what the story did, for reports and for those who go on from it.
+type Told struct {
+	Beneficiary topology.Person  `json:"-"`
+	Grants      []string         `json:"grants"`
+	Payments    []client.Payment `json:"payments"`
+	Refusals    []string         `json:"refusals"` // codes
+}
+
+// cast is family 1.
+type cast struct {
+	mother, daughter, son topology.Person
+}
+
+// teller plays one story.
+type teller struct {
+	out     *printer
+	regions Regions
+	cast    cast
+	run     string // makes ids of this telling unique
+	today   string
+	told    Told
+}
+
+// Tell plays the story on a running federation and writes it to w. now is today in Beijing's sense. On a federation that
+// goes on it is told again, with what the accounts have left.
+func Tell(ctx context.Context, regions Regions, w io.Writer, now time.Time) (Told, error) {
+	family, err := findCast(topology.People())
+	if err != nil {
+		return Told{}, err
+	}
+	const beijing = 8 * 60 * 60
+	t := &teller{
+		out: &printer{w: w}, regions: regions, cast: family, run: token(),
+		today: now.In(time.FixedZone("CST", beijing)).Format(time.DateOnly),
+	}
+	t.told.Beneficiary = family.mother
+	t.prologue()
+	for _, act := range []func(context.Context) error{t.grants, t.hospital, t.pharmacy, t.refusals} {
+		if err := act(ctx); err != nil {
+			return t.told, err
+		}
+	}
+	return t.told, t.out.err
+}
+
+// findCast finds the three by region and scheme.
+func findCast(people []topology.Person) (cast, error) {
+	var c cast
+	for _, p := range people {
+		if p.Family != topology.StoryFamily {
+			continue
+		}
+		switch {
+		case p.Region == "350100" && p.Scheme == topology.Resident:
+			c.mother = p
+		case p.Region == "350100" && p.Scheme == topology.Employee:
+			c.daughter = p
+		case p.Region == "110000" && p.Scheme == topology.Employee:
+			c.son = p
+		}
+	}
+	if c.mother.Name == "" || c.daughter.Name == "" || c.son.Name == "" {
+		return cast{}, errors.New("story: family 1 is not complete")
+	}
+	return c, nil
+}
+
+// printer writes lines and keeps the first error, so that the story reads straight.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+func (p *printer) line(format string, args ...any) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+	}
+}
+
+func (p *printer) title(text string) {
+	p.line("")
+	p.line("── %s %s", text, strings.Repeat("─", max(0, 76-len([]rune(text)))))
+}
+
+// place names a region for the screen.
+func place(code string) string {
+	for _, r := range topology.Regions() {
+		if r.Code == code {
+			return r.NameZH + " " + r.Name + " " + code
+		}
+	}
+	return code
+}
+
+func api(p topology.Person) client.Person {
+	return client.Person{IDType: "01", IDNumber: p.IDNumber, Name: p.Name, Region: p.Region}
+}
+
+// token is 16 random hex digits.
+func token() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// signature stands for what the channel that vouches for the payer signs.
+func signature(person topology.Person) string {
+	return base64.StdEncoding.EncodeToString([]byte("synthetic consent of " + person.IDNumber))
+}
+
+// codeOf is the code of a problem, "" for another error.
+func codeOf(err error) string {
+	var problem *client.ProblemError
+	if errors.As(err, &problem) {
+		return problem.Problem.Code
+	}
+	return ""
+}
