@@ -6,10 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/person"
 	"gongji/gateway/internal/policy"
-	"pgregory.net/rapid"
 )
 
 const digest = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -39,8 +40,6 @@ func refused(t testing.TB, what string, err error, code policy.Code, field strin
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // input is the request of api.md section 2.
 func input() grant.Input {
 	return grant.Input{
@@ -49,8 +48,8 @@ func input() grant.Input {
 		Relation:    "parent", Channel: "national_app",
 		Consent:   grant.Consent{Version: "2026-01", Digest: digest, Signature: "MEUCIQ=="},
 		Proofs:    []grant.Proof{{Kind: "household_register", Digest: digest}},
-		ValidFrom: "2026-11-01", ValidUntil: ptr("2027-10-31"),
-		PerPaymentLimit: ptr("300.00"), AnnualLimit: ptr("1000.00"), Funding: ptr("balance"),
+		ValidFrom: "2026-11-01", ValidUntil: new("2027-10-31"),
+		PerPaymentLimit: new("300.00"), AnnualLimit: new("1000.00"), Funding: new("balance"),
 	}
 }
 
@@ -69,7 +68,8 @@ func TestParse(t *testing.T) {
 	if terms.Relation != "parent" || terms.Channel != "national_app" || terms.Funding != "balance" ||
 		terms.Consent != input().Consent || len(terms.Proofs) != 1 || terms.Proofs[0] != input().Proofs[0] ||
 		terms.ValidFrom != day(t, "2026-11-01") || terms.ValidUntil != day(t, "2027-10-31") ||
-		terms.PerPaymentLimit != 300_00 || terms.AnnualLimit != 1000_00 || terms.ClerkID != "" || terms.ScanDigest != "" {
+		terms.PerPaymentLimit != 300_00 || terms.AnnualLimit != 1000_00 || terms.ClerkID != "" ||
+		terms.ScanDigest != "" {
 		t.Errorf("terms %+v", terms)
 	}
 	in := input()
@@ -80,7 +80,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("without the optional ones: %+v, %v", r.Terms, err)
 	}
 	in = input()
-	in.Channel, in.ClerkID, in.ScanDigest = "counter", ptr("c-17"), ptr(strings.ToUpper(digest))
+	in.Channel, in.ClerkID, in.ScanDigest = "counter", new("c-17"), new(strings.ToUpper(digest))
 	if r, err = grant.Parse(in, day(t, today)); err != nil || r.Terms.ClerkID != "c-17" || r.Terms.ScanDigest == "" {
 		t.Errorf("at a counter: %v", err)
 	}
@@ -101,12 +101,24 @@ var badInputs = []struct {
 	field string
 }{
 	{"payer id_type", func(in *grant.Input) { in.Payer.IDType = "02" }, "invalid_request", "/payer/id_type"},
-	{"payer number", func(in *grant.Input) { in.Payer.IDNumber = "110101199003070012" }, "invalid_id_number", "/payer/id_number"},
+	{
+		"payer number", func(in *grant.Input) { in.Payer.IDNumber = "110101199003070012" }, "invalid_id_number",
+		"/payer/id_number",
+	},
 	{"payer name", func(in *grant.Input) { in.Payer.Name = "" }, "invalid_request", "/payer/name"},
 	{"payer region", func(in *grant.Input) { in.Payer.Region = "11" }, "invalid_region", "/payer/region"},
-	{"beneficiary number", func(in *grant.Input) { in.Beneficiary.IDNumber = "" }, "invalid_id_number", "/beneficiary/id_number"},
-	{"beneficiary name", func(in *grant.Input) { in.Beneficiary.Name = "\x00" }, "invalid_request", "/beneficiary/name"},
-	{"beneficiary region", func(in *grant.Input) { in.Beneficiary.Region = "" }, "invalid_region", "/beneficiary/region"},
+	{
+		"beneficiary number", func(in *grant.Input) { in.Beneficiary.IDNumber = "" }, "invalid_id_number",
+		"/beneficiary/id_number",
+	},
+	{
+		"beneficiary name", func(in *grant.Input) { in.Beneficiary.Name = "\x00" }, "invalid_request",
+		"/beneficiary/name",
+	},
+	{
+		"beneficiary region", func(in *grant.Input) { in.Beneficiary.Region = "" }, "invalid_region",
+		"/beneficiary/region",
+	},
 	{"relation", func(in *grant.Input) { in.Relation = "cousin" }, "invalid_relation", "/relation"},
 	{"relation in capitals", func(in *grant.Input) { in.Relation = "Parent" }, "invalid_relation", "/relation"},
 	{"no relation", func(in *grant.Input) { in.Relation = "" }, "invalid_relation", "/relation"},
@@ -115,41 +127,98 @@ var badInputs = []struct {
 		in.Payer.IDNumber = "11010519491231002X"
 	}, "invalid_relation", ""},
 	{"channel", func(in *grant.Input) { in.Channel = "fax" }, "invalid_request", "/channel"},
-	{"counter without clerk", func(in *grant.Input) { in.Channel = "counter"; in.ScanDigest = ptr(digest) }, "invalid_request", "/clerk_id"},
-	{"counter without scan", func(in *grant.Input) { in.Channel = "counter"; in.ClerkID = ptr("c") }, "invalid_request", "/scan_digest"},
-	{"clerk without counter", func(in *grant.Input) { in.ClerkID = ptr("c") }, "invalid_request", "/clerk_id"},
-	{"scan without counter", func(in *grant.Input) { in.ScanDigest = ptr(digest) }, "invalid_request", "/scan_digest"},
-	{"clerk empty", func(in *grant.Input) { in.Channel = "counter"; in.ClerkID = ptr("") }, "invalid_request", "/clerk_id"},
-	{"clerk's form", func(in *grant.Input) { in.Channel = "counter"; in.ClerkID = ptr("张") }, "invalid_request", "/clerk_id"},
-	{"scan's form", func(in *grant.Input) { in.Channel = "counter"; in.ScanDigest = ptr("ab") }, "invalid_request", "/scan_digest"},
+	{
+		"counter without clerk", func(in *grant.Input) { in.Channel = "counter"; in.ScanDigest = new(digest) },
+		"invalid_request", "/clerk_id",
+	},
+	{
+		"counter without scan", func(in *grant.Input) { in.Channel = "counter"; in.ClerkID = new("c") },
+		"invalid_request", "/scan_digest",
+	},
+	{"clerk without counter", func(in *grant.Input) { in.ClerkID = new("c") }, "invalid_request", "/clerk_id"},
+	{"scan without counter", func(in *grant.Input) { in.ScanDigest = new(digest) }, "invalid_request", "/scan_digest"},
+	{
+		"clerk empty", func(in *grant.Input) { in.Channel = "counter"; in.ClerkID = new("") }, "invalid_request",
+		"/clerk_id",
+	},
+	{
+		"clerk's form", func(in *grant.Input) { in.Channel = "counter"; in.ClerkID = new("张") }, "invalid_request",
+		"/clerk_id",
+	},
+	{
+		"scan's form", func(in *grant.Input) { in.Channel = "counter"; in.ScanDigest = new("ab") }, "invalid_request",
+		"/scan_digest",
+	},
 	{"no version", func(in *grant.Input) { in.Consent.Version = "" }, "invalid_request", "/consent/version"},
 	{"no digest", func(in *grant.Input) { in.Consent.Digest = "" }, "invalid_request", "/consent/digest"},
 	{"no signature", func(in *grant.Input) { in.Consent.Signature = "" }, "invalid_request", "/consent/signature"},
-	{"signature's form", func(in *grant.Input) { in.Consent.Signature = "MEUC*Q==" }, "invalid_request", "/consent/signature"},
-	{"signature cut", func(in *grant.Input) { in.Consent.Signature = "MEUCIQ=" }, "invalid_request", "/consent/signature"},
-	{"signature of padding", func(in *grant.Input) { in.Consent.Signature = "====" }, "invalid_request", "/consent/signature"},
-	{"signature in url form", func(in *grant.Input) { in.Consent.Signature = "ab-_" }, "invalid_request", "/consent/signature"},
-	{"signature with a line end", func(in *grant.Input) { in.Consent.Signature = "MEU\n" }, "invalid_request", "/consent/signature"},
-	{"signature too long", func(in *grant.Input) { in.Consent.Signature = strings.Repeat("AAAA", 2049) }, "invalid_request", "/consent/signature"},
+	{
+		"signature's form", func(in *grant.Input) { in.Consent.Signature = "MEUC*Q==" }, "invalid_request",
+		"/consent/signature",
+	},
+	{
+		"signature cut", func(in *grant.Input) { in.Consent.Signature = "MEUCIQ=" }, "invalid_request",
+		"/consent/signature",
+	},
+	{
+		"signature of padding", func(in *grant.Input) { in.Consent.Signature = "====" }, "invalid_request",
+		"/consent/signature",
+	},
+	{
+		"signature in url form", func(in *grant.Input) { in.Consent.Signature = "ab-_" }, "invalid_request",
+		"/consent/signature",
+	},
+	{
+		"signature with a line end", func(in *grant.Input) { in.Consent.Signature = "MEU\n" }, "invalid_request",
+		"/consent/signature",
+	},
+	{
+		"signature too long", func(in *grant.Input) { in.Consent.Signature = strings.Repeat("AAAA", 2049) },
+		"invalid_request", "/consent/signature",
+	},
 	{"too many proofs", func(in *grant.Input) { in.Proofs = make([]grant.Proof, 17) }, "invalid_request", "/proofs"},
 	{"proof's kind", func(in *grant.Input) { in.Proofs[0].Kind = "" }, "invalid_request", "/proofs/0/kind"},
-	{"proof's digest", func(in *grant.Input) { in.Proofs[0].Digest = digest[1:] }, "invalid_request", "/proofs/0/digest"},
-	{"proof's digest no hex", func(in *grant.Input) { in.Proofs[0].Digest = "g" + digest[1:] }, "invalid_request", "/proofs/0/digest"},
+	{
+		"proof's digest", func(in *grant.Input) { in.Proofs[0].Digest = digest[1:] }, "invalid_request",
+		"/proofs/0/digest",
+	},
+	{
+		"proof's digest no hex", func(in *grant.Input) { in.Proofs[0].Digest = "g" + digest[1:] }, "invalid_request",
+		"/proofs/0/digest",
+	},
 	{"no valid_from", func(in *grant.Input) { in.ValidFrom = "" }, "invalid_request", "/valid_from"},
 	{"valid_from", func(in *grant.Input) { in.ValidFrom = "2026-11-31" }, "invalid_request", "/valid_from"},
-	{"valid_until", func(in *grant.Input) { in.ValidUntil = ptr("2027-1-1") }, "invalid_request", "/valid_until"},
-	{"until empty", func(in *grant.Input) { in.ValidUntil = ptr("") }, "invalid_request", "/valid_until"},
+	{"valid_until", func(in *grant.Input) { in.ValidUntil = new("2027-1-1") }, "invalid_request", "/valid_until"},
+	{"until empty", func(in *grant.Input) { in.ValidUntil = new("") }, "invalid_request", "/valid_until"},
 	{"until before from", func(in *grant.Input) { in.ValidFrom = "2027-11-01" }, "invalid_request", "/valid_until"},
-	{"until yesterday", func(in *grant.Input) { in.ValidUntil = ptr("2026-11-19") }, "invalid_request", "/valid_until"},
-	{"per_payment_limit", func(in *grant.Input) { in.PerPaymentLimit = ptr("300") }, "invalid_amount", "/per_payment_limit"},
-	{"per_payment_limit 0", func(in *grant.Input) { in.PerPaymentLimit = ptr("0.00") }, "invalid_amount", "/per_payment_limit"},
-	{"annual_limit 0", func(in *grant.Input) { in.AnnualLimit = ptr("0.00") }, "invalid_amount", "/annual_limit"},
-	{"annual_limit negative", func(in *grant.Input) { in.AnnualLimit = ptr("-1.00") }, "invalid_amount", "/annual_limit"},
-	{"funding", func(in *grant.Input) { in.Funding = ptr("credit") }, "invalid_request", "/funding"},
-	{"limit of a balance", func(in *grant.Input) { in.Limit = ptr("1.00") }, "invalid_request", "/limit"},
-	{"virtual limit without limit", func(in *grant.Input) { in.Funding = ptr("virtual_limit") }, "invalid_request", "/limit"},
-	{"virtual limit 0", func(in *grant.Input) { in.Funding, in.Limit = ptr("virtual_limit"), ptr("0.00") }, "invalid_amount", "/limit"},
-	{"virtual limit", func(in *grant.Input) { in.Funding, in.Limit = ptr("virtual_limit"), ptr("9.00") }, "not_supported", "/funding"},
+	{"until yesterday", func(in *grant.Input) { in.ValidUntil = new("2026-11-19") }, "invalid_request", "/valid_until"},
+	{
+		"per_payment_limit", func(in *grant.Input) { in.PerPaymentLimit = new("300") }, "invalid_amount",
+		"/per_payment_limit",
+	},
+	{
+		"per_payment_limit 0", func(in *grant.Input) { in.PerPaymentLimit = new("0.00") }, "invalid_amount",
+		"/per_payment_limit",
+	},
+	{"annual_limit 0", func(in *grant.Input) { in.AnnualLimit = new("0.00") }, "invalid_amount", "/annual_limit"},
+	{
+		"annual_limit negative", func(in *grant.Input) { in.AnnualLimit = new("-1.00") }, "invalid_amount",
+		"/annual_limit",
+	},
+	{"funding", func(in *grant.Input) { in.Funding = new("credit") }, "invalid_request", "/funding"},
+	{"limit of a balance", func(in *grant.Input) { in.Limit = new("1.00") }, "invalid_request", "/limit"},
+	{
+		"virtual limit without limit", func(in *grant.Input) { in.Funding = new("virtual_limit") }, "invalid_request",
+		"/limit",
+	},
+	{
+		"virtual limit 0", func(in *grant.Input) { in.Funding, in.Limit = new("virtual_limit"), new("0.00") },
+		"invalid_amount", "/limit",
+	},
+	{
+		"virtual limit", func(in *grant.Input) { in.Funding, in.Limit = new("virtual_limit"), new("9.00") },
+		"not_supported", "/funding",
+	},
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -164,12 +233,12 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 	in := input()
-	in.ValidUntil = ptr(today) // today itself is right, as is a start in the past or far ahead
+	in.ValidUntil = new(today) // today itself is right, as is a start in the past or far ahead
 	if _, err := grant.Parse(in, day(t, today)); err != nil {
 		t.Errorf("until today: %v", err)
 	}
 	in = input()
-	in.ValidFrom, in.ValidUntil = "2030-01-01", ptr("2030-01-01")
+	in.ValidFrom, in.ValidUntil = "2030-01-01", new("2030-01-01")
 	if _, err := grant.Parse(in, day(t, today)); err != nil {
 		t.Errorf("one day in 2030: %v", err)
 	}
@@ -299,9 +368,12 @@ func TestTermsCheck(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("110101199003070011", "张三", "parent", "counter", "2026-01", digest, "MEUCIQ==", "2026-11-01", "2027-10-31", "300.00", "balance")
+	f.Add("110101199003070011", "张三", "parent", "counter", "2026-01", digest, "MEUCIQ==", "2026-11-01",
+		"2027-10-31", "300.00", "balance")
 	f.Add("", "", "", "", "", "", "", "", "", "", "")
-	f.Fuzz(func(t *testing.T, number, name, relation, channel, version, dig, signature, from, until, limit, funding string) {
+	f.Fuzz(func(t *testing.T, number, name, relation, channel, version, dig, signature, from, until, limit,
+		funding string,
+	) {
 		in := input()
 		in.Payer.IDNumber, in.Payer.Name, in.Relation, in.Channel = number, name, relation, channel
 		in.Consent = grant.Consent{Version: version, Digest: dig, Signature: signature}
@@ -332,7 +404,8 @@ func TestSignatureForm(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		in := input()
-		in.Consent.Signature = base64.StdEncoding.EncodeToString(rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t, "signature"))
+		in.Consent.Signature = base64.StdEncoding.EncodeToString(rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(t,
+			"signature"))
 		if _, err := grant.Parse(in, policy.Day(time.Unix(1_795_000_000, 0))); err != nil {
 			t.Fatalf("%q: %v", in.Consent.Signature, err)
 		}

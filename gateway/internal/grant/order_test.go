@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/policy"
-	"pgregory.net/rapid"
 )
 
 // entry is a grant as the beneficiary's home knows it, made in the n-th second.
@@ -31,7 +32,8 @@ func own(t testing.TB) []grant.Entry {
 	over := entry("over", 7, grant.StatusActive)
 	over.ValidUntil = day(t, "2026-11-19")
 	return []grant.Entry{
-		entry("c", 3, grant.StatusActive), entry("a", 1, grant.StatusActive), entry("b", 2, grant.StatusSuspended), late,
+		entry("c", 3, grant.StatusActive), entry("a", 1, grant.StatusActive), entry("b", 2, grant.StatusSuspended),
+		late,
 		entry("pending", 5, grant.StatusPending), entry("revoked", 6, grant.StatusRevoked), over,
 		entry("d", 3, grant.StatusActive), entry("ended", 8, grant.StatusEnded),
 	}
@@ -43,9 +45,19 @@ func TestArrange(t *testing.T) {
 		listed, all, usable []string
 	}{
 		{nil, []string{"a", "b", "c", "d", "late", "pending", "revoked", "over", "ended"}, []string{"a", "c", "d"}},
-		{[]string{}, []string{"a", "b", "c", "d", "late", "pending", "revoked", "over", "ended"}, []string{"a", "c", "d"}},
-		{[]string{"d", "b", "a"}, []string{"d", "b", "a", "c", "late", "pending", "revoked", "over", "ended"}, []string{"d", "a", "c"}},
-		{[]string{"gone", "d", "d", "a"}, []string{"d", "a", "b", "c", "late", "pending", "revoked", "over", "ended"}, []string{"d", "a", "c"}},
+		{[]string{}, []string{"a", "b", "c", "d", "late", "pending", "revoked", "over", "ended"}, []string{
+			"a", "c",
+			"d",
+		}},
+		{
+			[]string{"d", "b", "a"},
+			[]string{"d", "b", "a", "c", "late", "pending", "revoked", "over", "ended"},
+			[]string{"d", "a", "c"},
+		},
+		{[]string{"gone", "d", "d", "a"}, []string{
+			"d", "a", "b", "c", "late", "pending", "revoked", "over",
+			"ended",
+		}, []string{"d", "a", "c"}},
 	} {
 		before := own(t)
 		got := grant.Arrange(c.listed, before)
@@ -108,7 +120,8 @@ func TestArrangeProperties(t *testing.T) {
 		var entries []grant.Entry
 		for _, n := range names {
 			made := rapid.Int64Range(0, 3).Draw(t, "made")
-			entries = append(entries, entry(fmt.Sprintf("g%02d", n), made, rapid.SampledFrom(statuses).Draw(t, "status")))
+			entries = append(entries, entry(fmt.Sprintf("g%02d", n), made, rapid.SampledFrom(statuses).Draw(t,
+				"status")))
 		}
 		var listed []string
 		for _, n := range rapid.SliceOf(rapid.IntRange(0, 35)).Draw(t, "listed") {

@@ -75,10 +75,10 @@ func parseTerms(in Input) (Terms, error) {
 	if !t.Relation.Valid() { // before all else that is this request's own: the commonest slip
 		return Terms{}, policy.Refuse(policy.CodeInvalidRelation, "/relation")
 	}
-	if err := t.takeEvidence(in); err != nil {
+	if err := takeEvidence(&t, in); err != nil {
 		return Terms{}, err
 	}
-	if err := t.takeDates(in); err != nil {
+	if err := takeDates(&t, in); err != nil {
 		return Terms{}, err
 	}
 	var err error
@@ -88,11 +88,11 @@ func parseTerms(in Input) (Terms, error) {
 	if t.AnnualLimit, err = optionalLimit(in.AnnualLimit, "/annual_limit"); err != nil {
 		return Terms{}, err
 	}
-	return t, t.takeFunding(in)
+	return t, takeFunding(&t, in)
 }
 
 // takeEvidence reads consent, proofs and what a counter adds.
-func (t *Terms) takeEvidence(in Input) error {
+func takeEvidence(t *Terms, in Input) error {
 	switch c := in.Consent; {
 	case c.Version == "" || len(c.Version) > wordMax:
 		return policy.Refuse(policy.CodeInvalidRequest, "/consent/version")
@@ -129,7 +129,7 @@ func (t *Terms) takeEvidence(in Input) error {
 	return nil
 }
 
-func (t *Terms) takeDates(in Input) error {
+func takeDates(t *Terms, in Input) error {
 	var err error
 	if t.ValidFrom, err = policy.ParseDay(in.ValidFrom, "/valid_from"); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (t *Terms) takeDates(in Input) error {
 	return err
 }
 
-func (t *Terms) takeFunding(in Input) error {
+func takeFunding(t *Terms, in Input) error {
 	if in.Funding != nil {
 		t.Funding = Funding(*in.Funding)
 	}

@@ -3,10 +3,11 @@ package grant_test
 import (
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
-	"pgregory.net/rapid"
 )
 
 var statuses = []grant.Status{
@@ -24,7 +25,10 @@ func TestEffectiveStatus(t *testing.T) {
 	}
 	for status, want := range map[grant.Status]map[policy.Date]row{
 		grant.StatusPending: {
-			before: {"pending_beneficiary", false, grant.PassOver}, first: {"pending_beneficiary", false, grant.PassOver},
+			before: {"pending_beneficiary", false, grant.PassOver}, first: {
+				"pending_beneficiary", false,
+				grant.PassOver,
+			},
 			last: {"pending_beneficiary", false, grant.PassOver}, after: {"ended", false, grant.PassOver},
 		},
 		grant.StatusActive: {
@@ -78,18 +82,24 @@ func TestTransitions(t *testing.T) {
 		"suspend": func(g grant.Grant) (grant.Grant, error) { return g.Suspend(at) },
 		"resume":  func(g grant.Grant) (grant.Grant, error) { return g.Resume(at) },
 		"limit": func(g grant.Grant) (grant.Grant, error) {
-			return g.Change(grant.Patch{AnnualLimit: ptr(money.Amount(5))}, at)
+			return g.Change(grant.Patch{AnnualLimit: new(money.Amount(5))}, at)
 		},
 		"revoke": func(g grant.Grant) (grant.Grant, error) { return g.Revoke(at) },
 		"accept": func(g grant.Grant) (grant.Grant, error) { return g.Accept(at) },
 		"end":    func(g grant.Grant) (grant.Grant, error) { return g.End(at) },
 	}
 	allowed := map[grant.Status]map[string]grant.Status{
-		grant.StatusPending:   {"revoke": "revoked", "accept": "active", "end": "ended"},
-		grant.StatusActive:    {"suspend": "suspended", "resume": "active", "limit": "active", "revoke": "revoked", "end": "ended"},
-		grant.StatusSuspended: {"suspend": "suspended", "resume": "active", "limit": "suspended", "revoke": "revoked", "end": "ended"},
-		grant.StatusRevoked:   {},
-		grant.StatusEnded:     {},
+		grant.StatusPending: {"revoke": "revoked", "accept": "active", "end": "ended"},
+		grant.StatusActive: {
+			"suspend": "suspended", "resume": "active", "limit": "active", "revoke": "revoked",
+			"end": "ended",
+		},
+		grant.StatusSuspended: {
+			"suspend": "suspended", "resume": "active", "limit": "suspended",
+			"revoke": "revoked", "end": "ended",
+		},
+		grant.StatusRevoked: {},
+		grant.StatusEnded:   {},
 	}
 	for _, s := range statuses {
 		for name, act := range acts {
@@ -120,7 +130,7 @@ func TestTransitions(t *testing.T) {
 		g.Status = s
 		for name, act := range map[string]func() (grant.Grant, error){
 			"change": func() (grant.Grant, error) {
-				return g.Change(grant.Patch{ValidUntil: ptr(day(t, "2028-01-01"))}, late)
+				return g.Change(grant.Patch{ValidUntil: new(day(t, "2028-01-01"))}, late)
 			},
 			"revoke": func() (grant.Grant, error) { return g.Revoke(late) },
 			"accept": func() (grant.Grant, error) { return g.Accept(late) },
@@ -151,21 +161,29 @@ func TestPatch(t *testing.T) {
 			return g.Terms.ValidFrom.String() == "2026-12-01" && g.Terms.ValidUntil.String() == "2026-12-31" &&
 				g.Terms.PerPaymentLimit == 100 && g.Terms.AnnualLimit == 200 && g.Status == grant.StatusSuspended
 		}, false},
-		{"null removes", grant.PatchInput{ValidUntil: null(), PerPaymentLimit: null(), AnnualLimit: null()},
+		{
+			"null removes",
+			grant.PatchInput{ValidUntil: null(), PerPaymentLimit: null(), AnnualLimit: null()},
 			func(g grant.Grant) bool {
 				return g.Terms.ValidUntil == 0 && g.Terms.PerPaymentLimit == 0 && g.Terms.AnnualLimit == 0
-			}, false},
+			}, false,
+		},
 		{"one limit", grant.PatchInput{PerPaymentLimit: text("9.99")}, func(g grant.Grant) bool {
 			return g.Terms.PerPaymentLimit == 999 && g.Terms.AnnualLimit == 1000_00 && g.Terms.ValidUntil != 0
 		}, false},
 		{"the present status again", grant.PatchInput{Status: text("active")}, func(g grant.Grant) bool {
 			return g.Status == grant.StatusActive
 		}, true},
-		{"the present limit again", grant.PatchInput{PerPaymentLimit: text("300.00")}, func(grant.Grant) bool { return true }, true},
+		{
+			"the present limit again",
+			grant.PatchInput{PerPaymentLimit: text("300.00")},
+			func(grant.Grant) bool { return true }, true,
+		},
 		{"null of what cannot be removed counts as absent", grant.PatchInput{
 			ValidFrom: null(), Status: null(), AnnualLimit: text("1.00"),
 		}, func(g grant.Grant) bool {
-			return g.Terms.AnnualLimit == 100 && g.Terms.ValidFrom.String() == "2026-11-01" && g.Status == grant.StatusActive
+			return g.Terms.AnnualLimit == 100 && g.Terms.ValidFrom.String() == "2026-11-01" &&
+				g.Status == grant.StatusActive
 		}, false},
 		{"until today", grant.PatchInput{ValidUntil: text(today)}, func(g grant.Grant) bool {
 			return g.Usable(day(t, today)) && g.EffectiveStatus(day(t, "2026-11-21")) == grant.StatusEnded
@@ -173,10 +191,16 @@ func TestPatch(t *testing.T) {
 		{"from later", grant.PatchInput{ValidFrom: text("2027-10-31")}, func(g grant.Grant) bool {
 			return !g.Usable(day(t, today)) && g.Status == grant.StatusActive
 		}, false},
-		{"both past the old end", grant.PatchInput{ValidFrom: text("2028-01-01"), ValidUntil: text("2028-01-01")},
-			func(g grant.Grant) bool { return g.Terms.ValidFrom == g.Terms.ValidUntil }, false},
-		{"past the old end without end", grant.PatchInput{ValidFrom: text("2028-01-01"), ValidUntil: null()},
-			func(g grant.Grant) bool { return g.Terms.ValidUntil == 0 }, false},
+		{
+			"both past the old end",
+			grant.PatchInput{ValidFrom: text("2028-01-01"), ValidUntil: text("2028-01-01")},
+			func(g grant.Grant) bool { return g.Terms.ValidFrom == g.Terms.ValidUntil }, false,
+		},
+		{
+			"past the old end without end",
+			grant.PatchInput{ValidFrom: text("2028-01-01"), ValidUntil: null()},
+			func(g grant.Grant) bool { return g.Terms.ValidUntil == 0 }, false,
+		},
 	} {
 		old := made(t)
 		p, err := grant.ParsePatch(c.in, day(t, today))
@@ -222,17 +246,17 @@ func TestPatchRefuses(t *testing.T) {
 	}
 	// Only the grant knows: the other end of the validity.
 	g := made(t)
-	_, err := g.Change(grant.Patch{ValidFrom: ptr(day(t, "2027-11-01"))}, noon(t, today))
+	_, err := g.Change(grant.Patch{ValidFrom: new(day(t, "2027-11-01"))}, noon(t, today))
 	refused(t, "from behind the end", err, "invalid_request", "/valid_from")
 	g.Terms.ValidFrom = day(t, "2027-01-01")
-	_, err = g.Change(grant.Patch{ValidUntil: ptr(day(t, "2026-12-31"))}, noon(t, today))
+	_, err = g.Change(grant.Patch{ValidUntil: new(day(t, "2026-12-31"))}, noon(t, today))
 	refused(t, "until before the start", err, "invalid_request", "/valid_until")
 	// A 400 comes before the 409, and patches from a log are checked again.
 	g.Status = grant.StatusRevoked
 	_, err = g.Change(grant.Patch{}, noon(t, today))
 	refused(t, "nothing to change of a revoked one", err, "invalid_request", "")
 	for _, p := range []grant.Patch{
-		{ValidFrom: ptr(policy.Date(0))}, {PerPaymentLimit: ptr(money.Amount(-1))}, {AnnualLimit: ptr(money.Max + 1)},
+		{ValidFrom: new(policy.Date(0))}, {PerPaymentLimit: new(money.Amount(-1))}, {AnnualLimit: new(money.Max + 1)},
 	} {
 		if err := p.Check(day(t, today)); policy.CodeOf(err).Status() != 400 {
 			t.Errorf("%+v: %v", p, err)
@@ -256,10 +280,13 @@ func TestAnyHistory(t *testing.T) {
 			today := policy.Day(at)
 			var next grant.Grant
 			var err error
-			switch rapid.SampledFrom([]string{"patch", "patch", "patch", "suspend", "resume", "accept", "revoke", "end"}).Draw(t, "act") {
+			switch rapid.SampledFrom([]string{
+				"patch", "patch", "patch", "suspend", "resume", "accept", "revoke",
+				"end",
+			}).Draw(t, "act") {
 			case "patch":
 				p := grant.Patch{}
-				date := rapid.Map(rapid.IntRange(-100, 400), func(n int) *policy.Date { return ptr(today.AddDays(n)) })
+				date := rapid.Map(rapid.IntRange(-100, 400), func(n int) *policy.Date { return new(today.AddDays(n)) })
 				if rapid.Bool().Draw(t, "from") {
 					p.ValidFrom = date.Draw(t, "valid_from")
 				}
@@ -267,7 +294,7 @@ func TestAnyHistory(t *testing.T) {
 					p.ValidUntil = date.Draw(t, "valid_until")
 				}
 				if rapid.Bool().Draw(t, "limit") {
-					p.AnnualLimit = ptr(money.Amount(rapid.Int64Range(0, 5).Draw(t, "annual_limit")))
+					p.AnnualLimit = new(money.Amount(rapid.Int64Range(0, 5).Draw(t, "annual_limit")))
 				}
 				next, err = g.Change(p, at)
 			case "suspend":
@@ -290,13 +317,15 @@ func TestAnyHistory(t *testing.T) {
 				}
 				continue
 			}
-			if next.Version < g.Version || next.Version > g.Version+1 || next.Version == g.Version && next.Status != g.Status {
+			if next.Version < g.Version || next.Version > g.Version+1 || next.Version == g.Version &&
+				next.Status != g.Status {
 				t.Fatalf("version %d after %d", next.Version, g.Version)
 			}
 			if u := next.Terms.ValidUntil; u != 0 && (u < next.Terms.ValidFrom || u < today) {
 				t.Fatalf("valid from %s until %s on %s", next.Terms.ValidFrom, u, today)
 			}
-			if next.ID != g.ID || next.Payer != g.Payer || next.Beneficiary != g.Beneficiary || next.CreatedAt != g.CreatedAt {
+			if next.ID != g.ID || next.Payer != g.Payer || next.Beneficiary != g.Beneficiary ||
+				next.CreatedAt != g.CreatedAt {
 				t.Fatal("what never changes has changed")
 			}
 			g = next

@@ -9,8 +9,9 @@ import (
 	"regexp"
 	"testing"
 
-	"gongji/gateway/internal/money"
 	"pgregory.net/rapid"
+
+	"gongji/gateway/internal/money"
 )
 
 // form is the API's own expression (api.md section 1), which the code does not use.

@@ -10,8 +10,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"gongji/gateway/internal/person"
 	"pgregory.net/rapid"
+
+	"gongji/gateway/internal/person"
 )
 
 // samples are GB 11643-1999's own two, and the one of the API's page.
@@ -236,8 +237,15 @@ func TestNothingLeaks(t *testing.T) {
 		person: p, number: p.Number, name: p.Name, list: []person.Person{p}, ptr: &p.Number,
 	}
 	var texts []string
-	for _, v := range []any{p, &p, p.Number, &p.Number, p.Name, in, &in, n, &n, []any{n}, map[string]person.Number{"a": p.Number}} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%c", "%U", "%10.40s", "%o"} {
+	for _, v := range []any{
+		p, &p, p.Number, &p.Number, p.Name, in, &in, n, &n,
+		[]any{n},
+		map[string]person.Number{"a": p.Number},
+	} {
+		for _, verb := range []string{
+			"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t", "%c", "%U", "%10.40s",
+			"%o",
+		} {
 			texts = append(texts, fmt.Sprintf(verb, v))
 		}
 		texts = append(texts, fmt.Errorf("wrapped: %v", v).Error())
@@ -261,7 +269,10 @@ func TestNothingLeaks(t *testing.T) {
 	if err != nil || p.Equal(other) || !p.Equal(p) || !p.Number.Equal(other.Number) || p.Name.Equal(other.Name) {
 		t.Errorf("Equal is wrong: %v", err)
 	}
-	secrets := []string{"19900307", "张三", "三", fmt.Sprintf("%x", "19900307"), fmt.Sprintf("%X", "三"), fmt.Sprintf("%x", "三")}
+	secrets := []string{
+		"19900307", "张三", "三", fmt.Sprintf("%x", "19900307"), fmt.Sprintf("%X", "三"),
+		fmt.Sprintf("%x", "三"),
+	}
 	for _, s := range texts {
 		if i := slices.IndexFunc(secrets, func(secret string) bool { return strings.Contains(s, secret) }); i >= 0 {
 			t.Errorf("%q leaks %q", s, secrets[i])

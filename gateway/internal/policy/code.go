@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // Code is a stable refusal code of the API (api.md section 4). Programs outside are written
 // against these words: none is ever renamed or given another meaning.
 type Code string
@@ -78,17 +80,10 @@ var declineCodes = []Code{
 }
 
 // MayDecline tells whether the code may stand in a payment's declines.
-func (c Code) MayDecline() bool {
-	for _, d := range declineCodes {
-		if c == d {
-			return true
-		}
-	}
-	return false
-}
+func (c Code) MayDecline() bool { return slices.Contains(declineCodes, c) }
 
 // DeclineCodes are all that may stand in a payment's declines; the slice is the caller's.
-func DeclineCodes() []Code { return append([]Code(nil), declineCodes...) }
+func DeclineCodes() []Code { return slices.Clone(declineCodes) }
 
 // Codes are all codes in the order of api.md section 4; the slice is the caller's.
 func Codes() []Code {

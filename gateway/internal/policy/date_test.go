@@ -5,8 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"gongji/gateway/internal/policy"
 	"pgregory.net/rapid"
+
+	"gongji/gateway/internal/policy"
 )
 
 // day reads a date that a test is sure of.
@@ -27,7 +28,10 @@ var badDates = []string{
 
 func TestParseDate(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"0001-01-01", "1582-10-10", "1969-12-31", "1970-01-01", "2000-02-29", "2024-02-29", "9999-12-31"} {
+	for _, s := range []string{
+		"0001-01-01", "1582-10-10", "1969-12-31", "1970-01-01", "2000-02-29", "2024-02-29",
+		"9999-12-31",
+	} {
 		d := day(t, s)
 		if d.String() != s || !d.Valid() {
 			t.Errorf("%s prints %s", s, d)
@@ -59,8 +63,16 @@ func TestNewDate(t *testing.T) {
 		d  int
 		ok bool
 	}{
-		{2026, 11, 20, true}, {0, 1, 1, false}, {10_000, 1, 1, false}, {2026, 0, 1, false}, {2026, 13, 1, false},
-		{2026, 2, 29, false}, {2024, 2, 29, true}, {2026, 1, 0, false}, {2026, 1, 32, false}, {-1 << 62, 1, 1, false},
+		{2026, 11, 20, true},
+		{0, 1, 1, false},
+		{10_000, 1, 1, false},
+		{2026, 0, 1, false},
+		{2026, 13, 1, false},
+		{2026, 2, 29, false},
+		{2024, 2, 29, true},
+		{2026, 1, 0, false},
+		{2026, 1, 32, false},
+		{-1 << 62, 1, 1, false},
 	} {
 		if _, err := policy.NewDate(c.y, c.m, c.d); c.ok != (err == nil) {
 			t.Errorf("NewDate(%d, %d, %d): %v", c.y, c.m, c.d, err)
@@ -73,8 +85,10 @@ func TestDayOfInstant(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]string{
 		"2026-11-20T15:59:59.999999Z": "2026-11-20", "2026-11-20T16:00:00Z": "2026-11-21",
-		"2026-12-31T15:59:59Z": "2026-12-31", "2026-12-31T16:00:00Z": "2027-01-01", "2026-12-31T23:00:00+08:00": "2026-12-31",
-		"1969-12-31T15:59:59Z": "1969-12-31", "1969-12-31T16:00:00Z": "1970-01-01", "1960-02-29T01:00:00Z": "1960-02-29",
+		"2026-12-31T15:59:59Z": "2026-12-31", "2026-12-31T16:00:00Z": "2027-01-01",
+		"2026-12-31T23:00:00+08:00": "2026-12-31",
+		"1969-12-31T15:59:59Z":      "1969-12-31", "1969-12-31T16:00:00Z": "1970-01-01",
+		"1960-02-29T01:00:00Z":      "1960-02-29",
 		"2027-01-01T05:00:00+14:00": "2026-12-31",
 	} {
 		at, err := time.Parse(time.RFC3339, s)

@@ -5,9 +5,10 @@ import (
 	"math/big"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
-	"pgregory.net/rapid"
 )
 
 // yuan reads an amount that a test is sure of.
@@ -105,7 +106,10 @@ func TestDecideTable(t *testing.T) {
 		{"all given", func(*policy.Ask) {}, "100.00", ""},
 		{"nothing asked", func(in *policy.Ask) { in.Amount = 0 }, "0.00", ""},
 		{"empty account", func(in *policy.Ask) { in.Balance = 0 }, "0.00", "balance_insufficient"},
-		{"empty account of an empty year", func(in *policy.Ask) { in.Balance, in.Opening = 0, 0 }, "0.00", "balance_insufficient"},
+		{
+			"empty account of an empty year", func(in *policy.Ask) { in.Balance, in.Opening = 0, 0 }, "0.00",
+			"balance_insufficient",
+		},
 		{"exactly the balance", func(in *policy.Ask) { in.Balance = 100_00 }, "100.00", ""},
 		{"a fen short", func(in *policy.Ask) { in.Balance = 99_99 }, "99.99", "balance_insufficient"},
 		{"holds count", func(in *policy.Ask) { in.OpenHolds = 9_950_00 }, "50.00", "balance_insufficient"},
@@ -118,21 +122,39 @@ func TestDecideTable(t *testing.T) {
 		{"quota used up", func(in *policy.Ask) { in.UsedYear = 6_000_00 }, "0.00", "annual_quota"},
 		{"quota overdrawn", func(in *policy.Ask) { in.UsedYear = 7_000_00 }, "0.00", "annual_quota"},
 		{"floor", func(in *policy.Ask) { in.Terms.Floor, in.Balance = 2_000_00, 2_040_00 }, "40.00", "retained_floor"},
-		{"below the floor", func(in *policy.Ask) { in.Terms.Floor, in.Balance = 2_000_00, 1_500_00 }, "0.00", "retained_floor"},
-		{"empty, with a floor", func(in *policy.Ask) { in.Terms.Floor, in.Balance = 2_000_00, 0 }, "0.00", "balance_insufficient"},
+		{
+			"below the floor", func(in *policy.Ask) { in.Terms.Floor, in.Balance = 2_000_00, 1_500_00 }, "0.00",
+			"retained_floor",
+		},
+		{
+			"empty, with a floor", func(in *policy.Ask) { in.Terms.Floor, in.Balance = 2_000_00, 0 }, "0.00",
+			"balance_insufficient",
+		},
 		{"floor and holds", func(in *policy.Ask) {
 			in.Terms.Floor, in.Balance, in.OpenHolds = 2_000_00, 2_100_00, 30_00
 		}, "70.00", "retained_floor"},
 		{"visit", func(in *policy.Ask) { in.Terms.VisitLimit, in.UsedVisit = 500_00, 420_00 }, "80.00", "visit_limit"},
 		{"visit without limit", func(in *policy.Ask) { in.UsedVisit = 420_00 }, "100.00", ""},
-		{"visit overdrawn", func(in *policy.Ask) { in.Terms.VisitLimit, in.UsedVisit = 500_00, 600_00 }, "0.00", "visit_limit"},
+		{
+			"visit overdrawn", func(in *policy.Ask) { in.Terms.VisitLimit, in.UsedVisit = 500_00, 600_00 }, "0.00",
+			"visit_limit",
+		},
 		{"payment", func(in *policy.Ask) { in.PaymentLimit = 30_00 }, "30.00", "payment_limit"},
-		{"grant's year", func(in *policy.Ask) { in.GrantAnnualLimit, in.UsedGrant = 1_000_00, 999_99 }, "0.01", "grant_annual_limit"},
-		{"grant's year used up", func(in *policy.Ask) { in.GrantAnnualLimit, in.UsedGrant = 1_000_00, 1_000_00 }, "0.00", "grant_annual_limit"},
+		{
+			"grant's year", func(in *policy.Ask) { in.GrantAnnualLimit, in.UsedGrant = 1_000_00, 999_99 }, "0.01",
+			"grant_annual_limit",
+		},
+		{
+			"grant's year used up", func(in *policy.Ask) { in.GrantAnnualLimit, in.UsedGrant = 1_000_00, 1_000_00 },
+			"0.00", "grant_annual_limit",
+		},
 		{"the lowest decides", func(in *policy.Ask) {
 			in.PaymentLimit, in.GrantAnnualLimit, in.Terms.VisitLimit = 30_00, 20_00, 25_00
 		}, "20.00", "grant_annual_limit"},
-		{"equal limits: balance before quota", func(in *policy.Ask) { in.Balance, in.Opening = 60_00, 100_00 }, "60.00", "balance_insufficient"},
+		{
+			"equal limits: balance before quota", func(in *policy.Ask) { in.Balance, in.Opening = 60_00, 100_00 },
+			"60.00", "balance_insufficient",
+		},
 		{"equal limits: quota before floor", func(in *policy.Ask) {
 			in.Opening, in.Balance, in.Terms.Floor = 100_00, 2_060_00, 2_000_00
 		}, "60.00", "annual_quota"},
@@ -167,7 +189,10 @@ func TestDecideTable(t *testing.T) {
 // near draws amounts that lie close to each other and to the edges, so that limits meet.
 func near() *rapid.Generator[money.Amount] {
 	return rapid.Custom(func(t *rapid.T) money.Amount {
-		base := rapid.SampledFrom([]int64{0, 1, 2, 50_000, 200_000, 408_400, money.Max.Fen() / 2, money.Max.Fen()}).Draw(t, "base")
+		base := rapid.SampledFrom([]int64{
+			0, 1, 2, 50_000, 200_000, 408_400, money.Max.Fen() / 2,
+			money.Max.Fen(),
+		}).Draw(t, "base")
 		a := base + rapid.Int64Range(-3, 3).Draw(t, "off")
 		return money.Amount(min(max(a, 0), money.Max.Fen()))
 	})
@@ -175,7 +200,8 @@ func near() *rapid.Generator[money.Amount] {
 
 // amounts draws both such and any.
 func amounts() *rapid.Generator[money.Amount] {
-	return rapid.OneOf(near(), rapid.Map(rapid.Int64Range(0, 1_000), func(v int64) money.Amount { return money.Amount(v) }),
+	return rapid.OneOf(near(), rapid.Map(rapid.Int64Range(0, 1_000),
+		func(v int64) money.Amount { return money.Amount(v) }),
 		rapid.Map(rapid.Int64Range(0, money.Max.Fen()), func(v int64) money.Amount { return money.Amount(v) }))
 }
 
@@ -209,7 +235,8 @@ func TestDecideAgainstSecondOpinion(t *testing.T) {
 			if l.Code != r.code || l.Allows < 0 {
 				t.Fatalf("limit %d is %+v", i, l)
 			}
-			if l.InForce && min(l.Allows, in.Amount).Fen() != most(r, in) || !l.InForce && most(r, in) != in.Amount.Fen() {
+			if l.InForce && min(l.Allows, in.Amount).Fen() != most(r, in) || !l.InForce && most(r,
+				in) != in.Amount.Fen() {
 				t.Fatalf("%s allows %d, by the rule %d", l.Code, l.Allows.Fen(), most(r, in))
 			}
 		}
@@ -225,11 +252,13 @@ func TestDecideOfAnything(t *testing.T) {
 		rapid.Map(rapid.Int64(), func(v int64) money.Amount { return money.Amount(v) }))
 	rapid.Check(t, func(t *rapid.T) {
 		in := policy.Ask{
-			Amount: wild.Draw(t, "a"), Balance: wild.Draw(t, "b"), OpenHolds: wild.Draw(t, "h"), Opening: wild.Draw(t, "o"),
+			Amount: wild.Draw(t, "a"), Balance: wild.Draw(t, "b"), OpenHolds: wild.Draw(t, "h"),
+			Opening:  wild.Draw(t, "o"),
 			UsedYear: wild.Draw(t, "u"), UsedVisit: wild.Draw(t, "v"), PaymentLimit: wild.Draw(t, "p"),
 			GrantAnnualLimit: wild.Draw(t, "g"), UsedGrant: wild.Draw(t, "ug"),
 			Terms: policy.Terms{
-				Share: money.Share(rapid.Int32().Draw(t, "s")), Floor: wild.Draw(t, "f"), VisitLimit: wild.Draw(t, "vl"),
+				Share: money.Share(rapid.Int32().Draw(t, "s")), Floor: wild.Draw(t, "f"), VisitLimit: wild.Draw(t,
+					"vl"),
 			},
 		}
 		d := policy.Decide(in)
@@ -270,7 +299,8 @@ func TestLimitsHoldThroughAnyHistory(t *testing.T) {
 		limits := []money.Amount{0, money.Amount(rapid.Int64Range(1, 100_000).Draw(t, "grant limit"))}
 		balance := opening
 		var legs []leg
-		sum := func(counts func(leg) bool) (open, used money.Amount) {
+		sum := func(counts func(leg) bool) (money.Amount, money.Amount) { // open, and used
+			var open, used money.Amount
 			for _, l := range legs {
 				if l.open && counts(l) {
 					open += l.amount
@@ -289,13 +319,18 @@ func TestLimitsHoldThroughAnyHistory(t *testing.T) {
 			if len(legs) > 0 {
 				i = rapid.IntRange(0, len(legs)-1).Draw(t, "leg")
 			}
-			switch rapid.SampledFrom([]string{"hold", "hold", "hold", "capture", "release", "refund", "credit"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{
+				"hold", "hold", "hold", "capture", "release", "refund",
+				"credit",
+			}).Draw(t, "step") {
 			case "hold":
 				l := leg{
-					grant: rapid.IntRange(0, 1).Draw(t, "grant"), visit: rapid.IntRange(0, 2).Draw(t, "visit"), open: true,
+					grant: rapid.IntRange(0, 1).Draw(t, "grant"), visit: rapid.IntRange(0, 2).Draw(t, "visit"),
+					open: true,
 				}
 				in := policy.Ask{
-					Amount: money.Amount(rapid.Int64Range(1, 200_000).Draw(t, "amount")), Balance: balance, Opening: opening,
+					Amount: money.Amount(rapid.Int64Range(1, 200_000).Draw(t, "amount")), Balance: balance,
+					Opening:          opening,
 					GrantAnnualLimit: limits[l.grant], Terms: terms,
 				}
 				in.OpenHolds, in.UsedYear = sum(func(leg) bool { return true })
@@ -348,7 +383,8 @@ func TestCheckEligible(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := policy.Use{
-		GrantUsable: true, Scheme: 310, Status: 1, Relation: "parent", PairOpen: true, Purpose: "outpatient", Rules: &rules,
+		GrantUsable: true, Scheme: 310, Status: 1, Relation: "parent", PairOpen: true, Purpose: "outpatient",
+		Rules: &rules,
 	}
 	if err := policy.CheckEligible(good); err != nil {
 		t.Fatal(err)

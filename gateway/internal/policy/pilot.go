@@ -90,8 +90,9 @@ func (p pilotFigures) rules() (Rules, error) {
 	return r, r.Validate()
 }
 
-// institutions: one of each kind; drugs, devices and consumables are a pharmacy's. A region designates for every purpose of R-14, also for
-// those that it keeps its own money from: another region's money may serve them here.
+// institutions: one of each kind; drugs, devices and consumables are a pharmacy's. A
+// region designates for every purpose of R-14, also for those that it keeps its own money
+// from: another region's money may serve them here.
 func (p pilotFigures) institutions() []Institution {
 	return []Institution{
 		{

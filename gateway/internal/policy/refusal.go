@@ -8,7 +8,7 @@ import (
 )
 
 // Refusal is a refusal with its stable code. It carries no personal data.
-type Refusal struct {
+type Refusal struct { //nolint:errname // the domain's word; the API's face speaks of it everywhere
 	Code     Code
 	Field    string // JSON pointer into the request, where one field is to blame
 	Detail   string // a sentence more than the code says, or ""
@@ -37,11 +37,7 @@ func RefuseWith(code Code, field, detail, detailZH string) error {
 
 // AsRefusal finds the refusal in an error; false if there is none.
 func AsRefusal(err error) (*Refusal, bool) {
-	var r *Refusal
-	if errors.As(err, &r) {
-		return r, true
-	}
-	return nil, false
+	return errors.AsType[*Refusal](err)
 }
 
 // CodeOf is the code of the refusal in an error, "" if there is none.
@@ -59,8 +55,7 @@ func ParsePerson(in person.Input, field string) (person.Person, error) {
 	if err == nil {
 		return p, nil
 	}
-	var wrong *person.FieldError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*person.FieldError](err); ok {
 		field += "/" + wrong.Field
 	}
 	switch {

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
-	"pgregory.net/rapid"
 )
 
 // pilot gives a pilot region's rules.
@@ -42,8 +43,9 @@ func TestPilotRules(t *testing.T) {
 		"310000": `{"annual_share":"0.70","retained_floor":"0.00","visit_limits":{"outpatient":"500.00"},` +
 			`"decide_within_seconds_max":900,"purposes":[` + allPurposes + `],"relations":[` + allRelations + `],` +
 			`"hotline":"021-12393"}`,
-		"350100": `{"annual_share":"0.70","retained_floor":"2000.00","visit_limits":{},"decide_within_seconds_max":900,` +
-			`"purposes":[` + fuzhouPurposes + `],"relations":[` + allRelations + `],"hotline":"0591-12393"}`,
+		"350100": `{"annual_share":"0.70","retained_floor":"2000.00","visit_limits":{},` +
+			`"decide_within_seconds_max":900,"purposes":[` + fuzhouPurposes + `],"relations":[` +
+			allRelations + `],"hotline":"0591-12393"}`,
 	} {
 		r := pilot(t, region)
 		if got := string(r.PublicJSON()); got != want {
@@ -71,7 +73,8 @@ func checkPilotInstitutions(t *testing.T, r policy.Rules) {
 	}
 	for p, kind := range map[policy.Purpose]policy.InstitutionKind{
 		"outpatient": "hospital", "inpatient": "hospital", "emergency": "hospital", "chronic": "hospital",
-		"drug": "pharmacy", "device": "pharmacy", "consumable": "pharmacy", "checkup": "hospital", "vaccine": "hospital",
+		"drug": "pharmacy", "device": "pharmacy", "consumable": "pharmacy", "checkup": "hospital",
+		"vaccine":          "hospital",
 		"resident_premium": "tax", "ltc_premium": "tax", "supplementary_insurance": "insurer",
 	} {
 		for _, k := range []policy.InstitutionKind{"hospital", "pharmacy", "tax", "insurer"} {
@@ -91,7 +94,8 @@ func checkPilotInstitutions(t *testing.T, r policy.Rules) {
 func TestNilRulesAllowNothing(t *testing.T) {
 	t.Parallel()
 	var none *policy.Rules
-	if none.OpensPurpose("outpatient") || none.AllowsRelation("parent") || none.Designated("H1", "hospital", "outpatient") {
+	if none.OpensPurpose("outpatient") || none.AllowsRelation("parent") || none.Designated("H1", "hospital",
+		"outpatient") {
 		t.Error("no rules allow something")
 	}
 	in := ask()
@@ -240,10 +244,12 @@ func anyRules() *rapid.Generator[policy.Rules] {
 			})
 		}
 		for _, p := range subset("limits") {
-			base.VisitLimits = append(base.VisitLimits, policy.VisitLimit{Purpose: p, Limit: max(1, amounts().Draw(t, "limit"))})
+			base.VisitLimits = append(base.VisitLimits, policy.VisitLimit{Purpose: p, Limit: max(1,
+				amounts().Draw(t, "limit"))})
 		}
 		base.Purposes = subset("purposes")
-		base.Relations = rapid.SliceOfNDistinct(rapid.SampledFrom(policy.Relations()), 0, 8, rapid.ID).Draw(t, "relations")
+		base.Relations = rapid.SliceOfNDistinct(rapid.SampledFrom(policy.Relations()), 0, 8, rapid.ID).Draw(t,
+			"relations")
 		base.Consent = rapid.SampledFrom([]policy.Consent{"payer", "both"}).Draw(t, "consent")
 		base.DecideWithinSecondsMax = rapid.IntRange(5, 86_400).Draw(t, "seconds")
 		base.Commitment.Text, base.Commitment.TextZH = text.Draw(t, "text"), text.Draw(t, "text_zh")
@@ -392,7 +398,8 @@ func TestEncodeLargest(t *testing.T) {
 		t.Fatal(err)
 	}
 	back, err := policy.DecodeRules(b)
-	if err != nil || !back.Designated("H11001004999", "hospital", "vaccine") || back.Designated("H11001005000", "hospital", "vaccine") {
+	if err != nil || !back.Designated("H11001004999", "hospital", "vaccine") || back.Designated("H11001005000",
+		"hospital", "vaccine") {
 		t.Errorf("%d bytes: %v", len(b), err)
 	}
 	for i := range r.Institutions {
@@ -410,7 +417,8 @@ func TestRuleBook(t *testing.T) {
 		r.EffectiveFrom, r.AnnualShare = day(t, from), share
 		return r
 	}
-	book, err := policy.NewRuleBook(version("2026-07-01", 6_500), version("2025-01-01", 5_000), version("2026-01-01", 6_000))
+	book, err := policy.NewRuleBook(version("2026-07-01", 6_500), version("2025-01-01", 5_000),
+		version("2026-01-01", 6_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -423,7 +431,8 @@ func TestRuleBook(t *testing.T) {
 		return r.AnnualShare
 	}
 	for s, want := range map[string]money.Share{
-		"2025-01-01": 5_000, "2025-12-31": 5_000, "2026-01-01": 6_000, "2026-06-30": 6_000, "2026-07-01": 6_500, "9999-12-31": 6_500,
+		"2025-01-01": 5_000, "2025-12-31": 5_000, "2026-01-01": 6_000, "2026-06-30": 6_000, "2026-07-01": 6_500,
+		"9999-12-31": 6_500,
 	} {
 		if got := at(book, s); got != want {
 			t.Errorf("%s: share %s, want %s", s, got, want)
@@ -455,7 +464,8 @@ func TestRuleBook(t *testing.T) {
 	if _, err := book.With(other, today); !errors.Is(err, policy.ErrRules) {
 		t.Errorf("another region's: %v", err)
 	}
-	if _, err := policy.NewRuleBook(version("2026-01-01", 1), version("2026-01-01", 2)); !errors.Is(err, policy.ErrRules) {
+	if _, err := policy.NewRuleBook(version("2026-01-01", 1), version("2026-01-01", 2)); !errors.Is(err,
+		policy.ErrRules) {
 		t.Errorf("a day twice: %v", err)
 	}
 	many := make([]policy.Rules, policy.VersionsMax+1)

@@ -56,7 +56,8 @@ func TestCodes(t *testing.T) {
 		t.Errorf("%d codes, the page has %d", len(all), count)
 	}
 	unknown := policy.Code("other")
-	if unknown.Valid() || unknown.Status() != 500 || unknown.Retryable() || unknown.Message() != "" || unknown.MayDecline() {
+	if unknown.Valid() || unknown.Status() != 500 || unknown.Retryable() || unknown.Message() != "" ||
+		unknown.MayDecline() {
 		t.Error("an unknown code is known")
 	}
 }
@@ -92,7 +93,8 @@ func TestWords(t *testing.T) {
 		t.Errorf("ForbiddenPurposes() = %v", policy.ForbiddenPurposes())
 	}
 	for _, p := range open {
-		if got, err := policy.ParsePurpose(string(p), "/purpose"); err != nil || got != p || !p.Openable() || p.Forbidden() {
+		if got, err := policy.ParsePurpose(string(p), "/purpose"); err != nil || got != p || !p.Openable() ||
+			p.Forbidden() {
 			t.Errorf("%s: %v", p, err)
 		}
 	}
