@@ -52,10 +52,11 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	if err != nil {
 		return refused(err)
 	}
-	rec := &GrantRecord{Grant: g, Persons: c.Persons}
+	rec := &GrantRecord{Grant: g, Persons: c.Persons, Request: c.Request.ID}
 	put(x, x.l.grants, g.ID, rec)
 	put(x, x.l.pairs, pair, &pairRecord{GrantID: g.ID})
 	x.Set(stateKey(keyByPayer, joined(payerNo, g.ID)), nil)
+	x.Set(stateKey(keyTo, joined(beneficiaryNo, g.ID)), nil)
 	x.remember(now, c.Request, ThingGrant, g.ID)
 	x.notice(rec, &c.Beneficiary)
 	return Outcome{ID: g.ID}

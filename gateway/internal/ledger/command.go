@@ -458,3 +458,10 @@ func (r *ResumeLink) Walk(c *record.Coder) {
 	record.Str(c, &r.Peer)
 	c.U64(&r.Epoch)
 }
+
+// DecodeOutcome reads what Propose handed back.
+func DecodeOutcome(data []byte) (Outcome, error) {
+	var o Outcome
+	err := record.Decode(data, &o)
+	return o, err
+}

@@ -189,6 +189,7 @@ func (m *SetOrder) Walk(c *record.Coder) {
 type GrantRecord struct {
 	grant.Grant
 	Persons Bundle // the beneficiary, for notices to the beneficiary's home
+	Request string // id of the request that made it
 }
 
 // Walk is the record.Record of a GrantRecord.
@@ -204,6 +205,7 @@ func (g *GrantRecord) Walk(c *record.Coder) {
 	c.Time(&g.CreatedAt)
 	c.Time(&g.ChangedAt)
 	c.Sub(&g.Persons)
+	record.Str(c, &g.Request)
 }
 
 // IndexRecord is a grant as the beneficiary's home knows it, wherever it is kept.

@@ -27,6 +27,7 @@ const (
 	keyPerson   = 'n' // person number → PersonRecord
 	keyGrant    = 'g' // grant id → GrantRecord (at the payer's home)
 	keyByPayer  = 'y' // payer, grant id → nothing
+	keyTo       = 'w' // beneficiary, grant id → nothing (at the payer's home)
 	keyPair     = 'q' // payer, beneficiary → grant id in force
 	keyIndex    = 'x' // beneficiary, grant id → IndexRecord (at the beneficiary's home)
 	keyIndexID  = 'j' // grant id → beneficiary (at the beneficiary's home)

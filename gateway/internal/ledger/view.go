@@ -100,17 +100,21 @@ func (v View) Account(no string) (facts Facts, ok bool, err error) {
 // Grant finds a grant that this region keeps.
 func (v View) Grant(id string) (*GrantRecord, error) { return read[GrantRecord](v.r, keyGrant, id) }
 
-// GrantsOfPayer lists a payer's grants in the order of their ids from after on, at most limit.
-func (v View) GrantsOfPayer(no, after string, limit int) ([]*GrantRecord, error) {
-	prefix := stateKey(keyByPayer, joined(no))
-	lo := prefix
-	if after != "" {
-		lo = append(append([]byte(nil), prefix...), joined(after)...)
-		lo = append(lo, 0)
-	}
+// GrantsOfPayer lists a payer's grants in the order of their ids, at most limit.
+func (v View) GrantsOfPayer(no string, limit int) ([]*GrantRecord, error) {
+	return v.grantsBy(keyByPayer, no, limit)
+}
+
+// GrantsTo lists the grants that this region keeps for a beneficiary.
+func (v View) GrantsTo(no string, limit int) ([]*GrantRecord, error) {
+	return v.grantsBy(keyTo, no, limit)
+}
+
+func (v View) grantsBy(key byte, no string, limit int) ([]*GrantRecord, error) {
+	prefix := stateKey(key, joined(no))
 	var out []*GrantRecord
 	var failed error
-	v.r.Scan(lo, prefixEnd(prefix), func(key, _ []byte) bool {
+	v.r.Scan(prefix, prefixEnd(prefix), func(key, _ []byte) bool {
 		parts := split(key[len(prefix):])
 		if len(parts) != 1 {
 			return true

@@ -185,3 +185,6 @@ func (v *Vault) ID(prefix string) string {
 	}
 	return prefix + "-" + string(b)
 }
+
+// Hash is the vault's hash, SM3.
+func (v *Vault) Hash(parts ...[]byte) [32]byte { return v.hash(parts...) }
