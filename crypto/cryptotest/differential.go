@@ -90,10 +90,7 @@ func crossed(t *testing.T, from, to crypto.Suite, d, message []byte) {
 		t.Errorf("a forged signature is accepted: %x", forged.DER())
 	}
 
-	secret := message[:1+len(message)%sm.SecretMax]
-	if len(message) < len(secret) {
-		secret = message
-	}
+	secret := message[:min(1+len(message)%sm.SecretMax, len(message))]
 	wrapped, err := wrapper.Wrap(secret)
 	if err != nil {
 		t.Fatalf("%s wraps: %v", from.Name(), err)

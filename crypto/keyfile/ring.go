@@ -277,8 +277,11 @@ func (r *Ring) add(use crypto.Use, month time.Time, secret []byte) (string, erro
 	id := idPrefix(use, month) + hex.EncodeToString(tail[:])
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := header{use: use, id: id, created: r.now().UTC().Truncate(time.Second)}
-	return id, r.insert(h, secret)
+	err = r.insert(header{use: use, id: id, created: r.now().UTC().Truncate(time.Second)}, secret)
+	if err != nil {
+		return "", err
+	}
+	return id, nil
 }
 
 // insert writes a key and makes it known, with the next sequence number. The caller holds mu.

@@ -134,5 +134,9 @@ func (r *Ring) Restore(file []byte, kek *KEK) (string, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return h.id, r.insert(h, secret)
+	err = r.insert(h, secret)
+	if err != nil {
+		return "", err
+	}
+	return h.id, nil
 }

@@ -42,7 +42,7 @@ type record struct {
 	ChosenAccepts bool      `json:"chosen_accepts"`
 }
 
-// Keep writes one file. A disagreement that has a file already is not written again. Errors: ErrFolderFull, those of os.
+// Keep writes one file. Errors: ErrFolderFull, those of os.
 func (f *Folder) Keep(found Disagreement) error {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {

@@ -9,9 +9,11 @@
 package emm
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"io"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/sm3"
@@ -122,16 +124,32 @@ func (p *peer) Wrap(secret []byte) ([]byte, error) {
 	if len(secret) == 0 || len(secret) > sm.SecretMax {
 		return nil, crypto.ErrKey
 	}
-	var wrapped []byte
-	done := sm.Survives(func() bool {
-		out, err := sm2.EncryptASN1(rand.Reader, p.key, secret)
-		wrapped = out
-		return err == nil
-	})
-	if !done {
-		return nil, crypto.ErrKey
+	return p.wrap(secret, rand.Reader)
+}
+
+// wrapTries bounds the nonces that one wrap draws. A nonce is refused when the mask that it makes is all zeros: one in
+// 256 for a secret of one byte, never for a key.
+const wrapTries = 16
+
+// wrap hands the library one nonce for each call. When the library draws a second one itself, after a mask of zeros, it
+// goes on with the point that it has overwritten, and what it returns opens for nobody.
+func (p *peer) wrap(secret []byte, random io.Reader) ([]byte, error) {
+	for range wrapTries {
+		nonce, err := sm.NewScalar(random)
+		if err != nil {
+			return nil, crypto.ErrKey
+		}
+		var wrapped []byte
+		done := sm.Survives(func() bool {
+			out, err := sm2.EncryptASN1(bytes.NewReader(nonce), p.key, secret)
+			wrapped = out
+			return err == nil
+		})
+		if done {
+			return wrapped, nil
+		}
 	}
-	return wrapped, nil
+	return nil, crypto.ErrKey
 }
 
 // Generate makes a new private key.
