@@ -271,8 +271,8 @@ func (e *envelope) encode() []byte {
 	return appendBytes32(b, e.sealed)
 }
 
-// headerMax bounds a header's bytes: the fixed part has 126.
-const headerMax = 126 + 2*(1+keyIDMax)
+// headerMax bounds a header's bytes: the fixed part has 100.
+const headerMax = 100 + 2*(1+keyIDMax)
 
 func decodeEnvelope(record []byte) (envelope, error) {
 	d := decoder{b: record}

@@ -272,7 +272,7 @@ func checkHead(data *DirectoryData) error {
 		return refuse(RefusedMalformed, "version")
 	case !wholeSecond(data.Issued), !wholeSecond(data.Expires), !data.Issued.Before(data.Expires):
 		return refuse(RefusedMalformed, "dates")
-	case len(data.Members) == 0, len(data.Members) > MembersMax, len(data.Pairs) > pairsMax:
+	case len(data.Members) == 0, len(data.Members) > MembersMax, data.Pairs == nil, len(data.Pairs) > pairsMax:
 		return refuse(RefusedMalformed, "counts")
 	}
 	return nil
@@ -290,7 +290,7 @@ func (d *Directory) addMember(m *Member, publics map[string]bool) error {
 		return refuse(RefusedMalformed, "state of "+code)
 	}
 	if !m.Code.Valid() || m.Name == "" || len(m.Name) > nameMax ||
-		len(m.Keys) > keysMax || len(m.Aliases) > aliasesMax {
+		m.Keys == nil || len(m.Keys) > keysMax || m.Aliases == nil || len(m.Aliases) > aliasesMax {
 		return refuse(RefusedMalformed, "member "+code)
 	}
 	keys := make(map[string]*Key, len(m.Keys))
