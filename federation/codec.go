@@ -356,7 +356,7 @@ func validProof(p *Proof) bool {
 		validShape(&m) && (p.PersonsDigest != [HashSize]byte{} || p.PersonsSalt == [SaltSize]byte{})
 }
 
-func (p *Proof) message() Message {
+func (p Proof) message() Message {
 	return Message{
 		Class: p.Class, Number: p.Number, Chain: p.Chain, ID: p.ID, Salt: p.Salt, Body: p.Body,
 		PersonsSalt: p.PersonsSalt, PersonsDigest: p.PersonsDigest,

@@ -13,12 +13,13 @@ func testHash(parts ...[]byte) [HashSize]byte { return sha256.Sum256(bytes.Join(
 
 func testHeader() Header {
 	return Header{
-		Version: Version, From: "110000", To: "310000", Epoch: 1, ParcelID: [IDSize]byte{1}, Time: time.UnixMicro(1),
+		Version: Version, From: "110000", To: "310000", Epoch: 1, ParcelID: [IDSize]byte{1}, Time: time.UnixMicro(1_000_000),
 		SignKey: "a-sign", SealKey: "b-seal", Ack: Ack{Epoch: 2, Number: 3}, Count: 1, Root: [HashSize]byte{4}, Protocol: 5,
 	}
 }
 
-// FuzzCodec: each of the three decoders of a parcel takes exactly one form of what it decodes: encoding gives the same bytes.
+// FuzzCodec: each of the three decoders of a parcel takes exactly one form of what it decodes:
+// encoding gives the same bytes.
 func FuzzCodec(f *testing.F) {
 	h := testHeader()
 	header := encodeHeader(&h)

@@ -81,9 +81,9 @@ func SignDirectory(data DirectoryData, signers ...SignFunc) ([]byte, error) {
 	}
 	out := signedDirectory{Directory: body, Signatures: make([]directorySignature, 0, len(signers))}
 	for _, sign := range signers {
-		id, signature, err := sign(directoryMessage(body))
-		if err != nil {
-			return nil, fmt.Errorf("federation: sign directory: %w", err)
+		id, signature, signErr := sign(directoryMessage(body))
+		if signErr != nil {
+			return nil, fmt.Errorf("federation: sign directory: %w", signErr)
 		}
 		out.Signatures = append(out.Signatures, directorySignature{KeyID: id, Signature: signature})
 	}

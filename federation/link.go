@@ -21,9 +21,10 @@ func (o Out) Next(h Hash, content [HashSize]byte) Out {
 	return o
 }
 
-// Ack takes a cumulative ack. ok is false when it says nothing new: another epoch, an old number,
-// or one that was never sent (which only a faulty or forging peer sends).
-func (o Out) Ack(a Ack) (next Out, ok bool) {
+// Ack takes a cumulative ack. It returns false, and o as it was, when the ack says nothing new:
+// another epoch, an old number, or one that was never sent (which only a faulty or forging peer
+// sends).
+func (o Out) Ack(a Ack) (Out, bool) {
 	if a.Epoch != o.Epoch || a.Number <= o.Acked || a.Number > o.Last {
 		return o, false
 	}

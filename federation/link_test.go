@@ -172,7 +172,8 @@ func TestForks(t *testing.T) {
 		for _, s := range truth.outbox[:seen] {
 			truth.deliver(t, s)
 		}
-		// The other history shows at the place of the receiver, or at the next one: the chain covers all that came before.
+		// The other history shows at the place of the receiver, or at the next one: the chain
+		// covers all that came before.
 		show := seen
 		if seen < n && rapid.Bool().Draw(t, "next") {
 			show = seen + 1

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -78,7 +79,7 @@ func TestPathProvesOnePlaceOnly(t *testing.T) {
 		if other := (i + 1) % n; other != i && ok(leaves[other], i, n, path, root) {
 			t.Fatal("another leaf passes")
 		}
-		if ok(leaves[i], i, n, append(path[:len(path):len(path)], digest{}), root) {
+		if ok(leaves[i], i, n, append(slices.Clip(path), digest{}), root) {
 			t.Fatal("a longer path passes")
 		}
 		if len(path) == 0 {
@@ -95,7 +96,8 @@ func TestPathProvesOnePlaceOnly(t *testing.T) {
 	})
 }
 
-// TestLeafBindsEveryField: no two messages that differ in a field have the same leaf, nor does a byte move between fields.
+// TestLeafBindsEveryField: no two messages that differ in a field have the same leaf, nor does a
+// byte move between fields.
 func TestLeafBindsEveryField(t *testing.T) {
 	t.Parallel()
 	h := federation.Hash(federationtest.Hash)

@@ -170,7 +170,7 @@ func Unpack(dir *Directory, s Sealer, lane Lane, now time.Time, record []byte) (
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWay(dir, lane, &h); err != nil {
+	if err = checkWay(dir, lane, &h); err != nil {
 		return nil, err
 	}
 	key, err := signerOf(dir, &h)

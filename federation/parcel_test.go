@@ -71,9 +71,10 @@ func (w *world) content(to federation.Region, n int) federation.Content {
 	return c
 }
 
-func (w *world) pack(t testing.TB, from federation.Region, c federation.Content) []byte {
+// pack packs c as Beijing does.
+func (w *world) pack(t testing.TB, c federation.Content) []byte {
 	t.Helper()
-	record, err := federation.Pack(w.dir, w.Sealers[from], from, c)
+	record, err := federation.Pack(w.dir, w.Sealers[beijing], beijing, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestParcelCarriesEverything(t *testing.T) {
 	w := newWorld(t)
 	for _, n := range []int{0, 1, 2, 3, 7, 64, federation.ParcelMessagesMax} {
 		c := w.content(shanghai, n)
-		o, err := w.unpack(beijing, shanghai, w.pack(t, beijing, c))
+		o, err := w.unpack(beijing, shanghai, w.pack(t, c))
 		if err != nil {
 			t.Fatalf("%d messages: %v", n, err)
 		}

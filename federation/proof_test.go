@@ -13,7 +13,7 @@ import (
 
 func (w *world) opened(t testing.TB, n int) *federation.Opened {
 	t.Helper()
-	o, err := w.unpack(beijing, shanghai, w.pack(t, beijing, w.content(shanghai, n)))
+	o, err := w.unpack(beijing, shanghai, w.pack(t, w.content(shanghai, n)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestProofRefused(t *testing.T) {
 	o := w.opened(t, 7)
 	other := w.content(shanghai, 7)
 	other.ParcelID = id(1)
-	stranger, err := w.unpack(beijing, shanghai, w.pack(t, beijing, other))
+	stranger, err := w.unpack(beijing, shanghai, w.pack(t, other))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestSignSingle(t *testing.T) {
 			t.Fatalf("%+v, %v", h, err)
 		}
 		// It is no parcel, even with the right content sealed to it.
-		_, content := w.reopen(t, shanghai, w.pack(t, beijing, w.content(shanghai, 1)))
+		_, content := w.reopen(t, w.pack(t, w.content(shanghai, 1)))
 		_, err = w.unpack(beijing, shanghai, w.forge(t, beijing, shanghai, p.Header, content))
 		if !isRefused(err) {
 			t.Fatalf("taken for a parcel: %v", err)

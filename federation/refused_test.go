@@ -36,8 +36,8 @@ func envelopeOf(header, signature, wrapped, sealed []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(sealed))), sealed...)
 }
 
-// parts takes a record apart, without checks.
-func parts(record []byte) (header, signature, wrapped, sealed []byte) {
+// parts takes a record apart, without checks: header, signature, wrapped key, sealed content.
+func parts(record []byte) [4][]byte {
 	take := func(width int) []byte {
 		n := 0
 		for _, c := range record[:width] {
@@ -47,19 +47,19 @@ func parts(record []byte) (header, signature, wrapped, sealed []byte) {
 		record = record[width+n:]
 		return out
 	}
-	return take(4), take(2), take(2), take(4)
+	return [4][]byte{take(4), take(2), take(2), take(4)}
 }
 
-// reopen returns header and content of a genuine parcel, to be changed and forged again.
-func (w *world) reopen(t testing.TB, to federation.Region, record []byte) (header, content []byte) {
+// reopen returns header and content of a genuine parcel to Shanghai, to be changed and forged again.
+func (w *world) reopen(t testing.TB, record []byte) ([]byte, []byte) {
 	t.Helper()
-	header, signature, wrapped, sealed := parts(record)
-	id, _ := w.Sealers[to].SealKey()
-	content, err := w.Sealers[to].Open(id, wrapped, sealed, slices.Concat(header, signature))
+	p := parts(record)
+	id, _ := w.Sealers[shanghai].SealKey()
+	content, err := w.Sealers[shanghai].Open(id, p[2], p[3], slices.Concat(p[0], p[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return header, content
+	return p[0], content
 }
 
 // TestEveryByteCounts: no byte of a record may change, be cut off, or be added.
@@ -67,7 +67,7 @@ func TestEveryByteCounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, n := range []int{0, 1, 5} {
-		record := w.pack(t, beijing, w.content(shanghai, n))
+		record := w.pack(t, w.content(shanghai, n))
 		for i := range record {
 			for _, bit := range []byte{0x01, 0x80} {
 				bent := bytes.Clone(record)
@@ -93,7 +93,7 @@ func isRefused(err error) bool {
 func TestRefusedByTheWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	record := w.pack(t, beijing, w.content(shanghai, 3))
+	record := w.pack(t, w.content(shanghai, 3))
 	for _, c := range []struct {
 		name     string
 		from, to federation.Region
@@ -112,27 +112,27 @@ func TestRefusedByTheWay(t *testing.T) {
 	}
 	t.Run("another's seal key", func(t *testing.T) {
 		t.Parallel()
-		header, content := w.reopen(t, shanghai, record)
+		header, content := w.reopen(t, record)
 		bent := bytes.Replace(header, []byte("310000-seal"), []byte("350100-seal"), 1)
 		_, err := w.unpack(beijing, shanghai, w.forge(t, beijing, fuzhou, bent, content))
 		wantRefused(t, err, federation.RefusedRecipient)
 	})
 	t.Run("sealed for another", func(t *testing.T) {
 		t.Parallel()
-		header, content := w.reopen(t, shanghai, record)
+		header, content := w.reopen(t, record)
 		_, err := w.unpack(beijing, shanghai, w.forge(t, beijing, fuzhou, header, content))
 		wantRefused(t, err, federation.RefusedSeal)
 	})
 	t.Run("sender's signing key used to seal", func(t *testing.T) {
 		t.Parallel()
-		header, content := w.reopen(t, shanghai, record)
+		header, content := w.reopen(t, record)
 		bent := bytes.Replace(header, []byte("310000-seal"), []byte("310000-sign"), 1)
 		_, err := w.unpack(beijing, shanghai, w.forge(t, beijing, shanghai, bent, content))
 		wantRefused(t, err, federation.RefusedRecipient)
 	})
 	t.Run("signed by another", func(t *testing.T) {
 		t.Parallel()
-		header, content := w.reopen(t, shanghai, record)
+		header, content := w.reopen(t, record)
 		_, err := w.unpack(beijing, shanghai, w.forge(t, fuzhou, shanghai, header, content))
 		wantRefused(t, err, federation.RefusedSignature)
 	})
@@ -140,9 +140,8 @@ func TestRefusedByTheWay(t *testing.T) {
 		t.Parallel()
 		c := w.content(shanghai, 3)
 		c.ParcelID = id(8)
-		h1, s1, _, _ := parts(record)
-		_, _, w2, c2 := parts(w.pack(t, beijing, c))
-		_, err := w.unpack(beijing, shanghai, envelopeOf(h1, s1, w2, c2))
+		one, two := parts(record), parts(w.pack(t, c))
+		_, err := w.unpack(beijing, shanghai, envelopeOf(one[0], one[1], two[2], two[3]))
 		wantRefused(t, err, federation.RefusedSeal)
 	})
 	t.Run("unknown sender", func(t *testing.T) {
@@ -159,7 +158,7 @@ func TestRefusedByTheWay(t *testing.T) {
 func TestKeysOfTheDirectory(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	record := w.pack(t, beijing, w.content(shanghai, 2))
+	record := w.pack(t, w.content(shanghai, 2))
 	withKey := func(change func(k *federation.Key)) *world {
 		return newWorld(t, func(d *federation.DirectoryData) { change(&d.Members[0].Keys[0]) })
 	}
@@ -173,7 +172,10 @@ func TestKeysOfTheDirectory(t *testing.T) {
 		{"revoked", func(k *federation.Key) { k.Revoked = true }, federation.RefusedKeyRevoked},
 		{"not yet valid", func(k *federation.Key) { k.NotBefore = w.now.Add(time.Second) }, federation.RefusedKeyValidity},
 		{"not valid any more", func(k *federation.Key) { k.NotAfter = w.now }, federation.RefusedKeyValidity},
-		{"another key under that id", func(k *federation.Key) { k.Public = bytes.Repeat([]byte{4}, 32) }, federation.RefusedSignature},
+		{
+			"another key under that id",
+			func(k *federation.Key) { k.Public = bytes.Repeat([]byte{4}, 32) }, federation.RefusedSignature,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -208,13 +210,13 @@ func TestContentMustMatchTheRoot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	c := w.content(shanghai, 5)
-	record := w.pack(t, beijing, c)
-	header, content := w.reopen(t, shanghai, record)
+	record := w.pack(t, c)
+	header, content := w.reopen(t, record)
 	contentOf := func(change func(m []federation.Message)) []byte {
 		bent := c
 		bent.Messages = slices.Clone(c.Messages)
 		change(bent.Messages)
-		_, raw := w.reopen(t, shanghai, w.pack(t, beijing, bent))
+		_, raw := w.reopen(t, w.pack(t, bent))
 		return raw
 	}
 	for name, bent := range map[string][]byte{
@@ -251,8 +253,8 @@ func TestContentMustMatchTheRoot(t *testing.T) {
 	if _, err := w.unpack(beijing, shanghai, w.forge(t, beijing, shanghai, header, content)); err != nil {
 		t.Fatalf("the forger's control: %v", err)
 	}
-	_, four := w.reopen(t, shanghai, w.pack(t, beijing, w.content(shanghai, 4)))
-	_, six := w.reopen(t, shanghai, w.pack(t, beijing, w.content(shanghai, 6)))
+	_, four := w.reopen(t, w.pack(t, w.content(shanghai, 4)))
+	_, six := w.reopen(t, w.pack(t, w.content(shanghai, 6)))
 	for name, bent := range map[string][]byte{
 		"fewer than counted": four, "more than counted": six, "a byte too many": append(bytes.Clone(content), 0),
 		"a byte too few": content[:len(content)-1], "nothing": {},
@@ -269,8 +271,9 @@ func TestContentMustMatchTheRoot(t *testing.T) {
 func TestHeaderForm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	header, content := w.reopen(t, shanghai, w.pack(t, beijing, w.content(shanghai, 3)))
-	empty, _, _, _ := parts(w.pack(t, beijing, w.content(shanghai, 0)))
+	header, content := w.reopen(t, w.pack(t, w.content(shanghai, 3)))
+	empty := parts(w.pack(t, w.content(shanghai, 0)))[0]
+	malformed := federation.RefusedMalformed
 	at := func(h []byte, i int, b ...byte) []byte { return slices.Concat(h[:i], b, h[i+len(b):]) }
 	timeAt := 2 + 12 + 8 + 16
 	countAt := len(header) - 2 - 32 - 4
@@ -282,17 +285,20 @@ func TestHeaderForm(t *testing.T) {
 	}{
 		{"version 0", at(header, 0, 0, 0), content, federation.RefusedVersion},
 		{"version 2", at(header, 0, 0, 2), content, federation.RefusedVersion},
-		{"a letter in a region", at(header, 2, 'x'), content, federation.RefusedMalformed},
-		{"no time", at(header, timeAt, 0, 0, 0, 0, 0, 0, 0, 0), content, federation.RefusedMalformed},
-		{"a time before time", at(header, timeAt, 0xff), content, federation.RefusedMalformed},
-		{"a time after time", at(header, timeAt, 0x7f), content, federation.RefusedMalformed},
-		{"no signing key", slices.Concat(header[:timeAt+8], []byte{0}, header[timeAt+8+1+11:]), content, federation.RefusedMalformed},
-		{"a space in a key id", bytes.Replace(header, []byte("110000-sign"), []byte("110000 sign"), 1), content, federation.RefusedMalformed},
-		{"too many", at(header, countAt, 0, 0, 2, 1), content, federation.RefusedMalformed},
-		{"none, but a root", at(header, countAt, 0, 0, 0, 0), content, federation.RefusedMalformed},
-		{"some, but no root", at(empty, len(empty)-38, 0, 0, 0, 1), content, federation.RefusedMalformed},
-		{"trailing", append(bytes.Clone(header), 0), content, federation.RefusedMalformed},
-		{"heartbeat with content", empty, content, federation.RefusedMalformed},
+		{"a letter in a region", at(header, 2, 'x'), content, malformed},
+		{"no time", at(header, timeAt, 0, 0, 0, 0, 0, 0, 0, 0), content, malformed},
+		{"a time before time", at(header, timeAt, 0xff), content, malformed},
+		{"a time after time", at(header, timeAt, 0x7f), content, malformed},
+		{"no signing key", slices.Concat(header[:timeAt+8], []byte{0}, header[timeAt+8+1+11:]), content, malformed},
+		{
+			"a space in a key id",
+			bytes.Replace(header, []byte("110000-sign"), []byte("110000 sign"), 1), content, malformed,
+		},
+		{"too many", at(header, countAt, 0, 0, 2, 1), content, malformed},
+		{"none, but a root", at(header, countAt, 0, 0, 0, 0), content, malformed},
+		{"some, but no root", at(empty, len(empty)-38, 0, 0, 0, 1), content, malformed},
+		{"trailing", append(bytes.Clone(header), 0), content, malformed},
+		{"heartbeat with content", empty, content, malformed},
 		{"no seal key", bytes.Replace(header, []byte("\x0b310000-seal"), []byte{0}, 1), content, federation.RefusedRecipient},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -308,21 +314,23 @@ func TestPackRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for name, change := range map[string]func(c *federation.Content){
-		"to oneself":         func(c *federation.Content) { c.To = beijing },
-		"to nobody":          func(c *federation.Content) { c.To = "31" },
-		"no time":            func(c *federation.Content) { c.Time = time.Time{} },
-		"no parcel id":       func(c *federation.Content) { c.ParcelID = [16]byte{} },
-		"no class":           func(c *federation.Content) { c.Messages[0].Class = 0 },
-		"number 0":           func(c *federation.Content) { c.Messages[0].Number = 0 },
-		"number with id":     func(c *federation.Content) { c.Messages[0].ID[0] = 1 },
-		"query with number":  func(c *federation.Content) { c.Messages[1].Number = 4 },
-		"answer with chain":  func(c *federation.Content) { c.Messages[2].Chain[0] = 4 },
-		"body":               func(c *federation.Content) { c.Messages[0].Body = make([]byte, federation.BodyMax+1) },
-		"persons":            func(c *federation.Content) { c.Messages[3].Persons = make([]byte, federation.PersonsMax+1) },
-		"persons digest":     func(c *federation.Content) { c.Messages[3].PersonsDigest[0] ^= 1 },
-		"digest and nobody":  func(c *federation.Content) { c.Messages[0].PersonsDigest[0] = 1 },
-		"salt and nobody":    func(c *federation.Content) { c.Messages[0].PersonsSalt[0] = 1 },
-		"too many":           func(c *federation.Content) { c.Messages = make([]federation.Message, federation.ParcelMessagesMax+1) },
+		"to oneself":        func(c *federation.Content) { c.To = beijing },
+		"to nobody":         func(c *federation.Content) { c.To = "31" },
+		"no time":           func(c *federation.Content) { c.Time = time.Time{} },
+		"no parcel id":      func(c *federation.Content) { c.ParcelID = [16]byte{} },
+		"no class":          func(c *federation.Content) { c.Messages[0].Class = 0 },
+		"number 0":          func(c *federation.Content) { c.Messages[0].Number = 0 },
+		"number with id":    func(c *federation.Content) { c.Messages[0].ID[0] = 1 },
+		"query with number": func(c *federation.Content) { c.Messages[1].Number = 4 },
+		"answer with chain": func(c *federation.Content) { c.Messages[2].Chain[0] = 4 },
+		"body":              func(c *federation.Content) { c.Messages[0].Body = make([]byte, federation.BodyMax+1) },
+		"persons":           func(c *federation.Content) { c.Messages[3].Persons = make([]byte, federation.PersonsMax+1) },
+		"persons digest":    func(c *federation.Content) { c.Messages[3].PersonsDigest[0] ^= 1 },
+		"digest and nobody": func(c *federation.Content) { c.Messages[0].PersonsDigest[0] = 1 },
+		"salt and nobody":   func(c *federation.Content) { c.Messages[0].PersonsSalt[0] = 1 },
+		"too many": func(c *federation.Content) {
+			c.Messages = make([]federation.Message, federation.ParcelMessagesMax+1)
+		},
 		"together too large": func(c *federation.Content) { tooLarge(c) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -372,7 +380,7 @@ func TestFullestParcel(t *testing.T) {
 		t.Fatalf("%d fit", n)
 	}
 	c.Messages = c.Messages[:n]
-	if _, err := w.unpack(beijing, shanghai, w.pack(t, beijing, c)); err != nil {
+	if _, err := w.unpack(beijing, shanghai, w.pack(t, c)); err != nil {
 		t.Fatal(err)
 	}
 	many := w.content(shanghai, federation.ParcelMessagesMax+10)
@@ -387,7 +395,8 @@ func TestFullestParcel(t *testing.T) {
 	}
 }
 
-// TestKeyNamedAfterSigning: the Sealer may sign with a key other than the newest of the directory; the header names that one.
+// TestKeyNamedAfterSigning: the Sealer may sign with a key other than the newest of the directory;
+// the header names that one.
 func TestKeyNamedAfterSigning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(d *federation.DirectoryData) {
@@ -395,7 +404,7 @@ func TestKeyNamedAfterSigning(t *testing.T) {
 		newer.ID, newer.Public, newer.NotBefore = "110000-newer", bytes.Repeat([]byte{5}, 32), federationtest.Start()
 		d.Members[0].Keys = append(d.Members[0].Keys, newer)
 	})
-	o, err := w.unpack(beijing, shanghai, w.pack(t, beijing, w.content(shanghai, 1)))
+	o, err := w.unpack(beijing, shanghai, w.pack(t, w.content(shanghai, 1)))
 	if err != nil || o.Header.SignKey != "110000-sign" {
 		t.Fatalf("%+v, %v", o, err)
 	}

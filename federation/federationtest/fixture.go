@@ -15,7 +15,8 @@ const (
 	Away     federation.Region = "650100"
 )
 
-// Federation is a small federation with keys: three regions that are open to each other, and one that is open to nobody.
+// Federation is a small federation with keys: three regions that are open to each other, and one
+// that is open to nobody.
 type Federation struct {
 	Data    federation.DirectoryData
 	Sealers map[federation.Region]*Sealer

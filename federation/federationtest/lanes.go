@@ -7,7 +7,8 @@ import (
 	"gongji/federation"
 )
 
-// Lanes returns a function that names a lane nobody has used yet, for RunBusContract. At most 100,000 for each first digit.
+// Lanes returns a function that names a lane nobody has used yet, for RunBusContract. At most
+// 100,000 for each first digit.
 func Lanes(firstDigit int) func() federation.Lane {
 	var n atomic.Int64
 	return func() federation.Lane {

@@ -1,11 +1,12 @@
 // Package kafkabus is the federation's Bus on Apache Kafka, with segmentio/kafka-go.
 //
-// It speaks Produce (acks=all) and Fetch through kafka.Client and keeps back-off, reconnecting and offsets
-// in its own hands: kafka.Reader is silent for a quarter of a minute after a broker's restart, and goes on in
-// the middle of a log that was lost and begun anew (docs/adr/0005-kafka-fetch-loop.md).
+// It speaks Produce (acks=all) and Fetch through kafka.Client and keeps back-off, reconnecting and
+// offsets in its own hands: kafka.Reader is silent for a quarter of a minute after a broker's
+// restart, and goes on in the middle of a log that was lost and begun anew
+// (docs/adr/0005-kafka-fetch-loop.md).
 //
-// A lane is a topic with one partition. Topics must have compression.type=uncompressed: a compressed batch is unpacked
-// before anybody can look at its size.
+// A lane is a topic with one partition. Topics must have compression.type=uncompressed: a
+// compressed batch is unpacked before anybody can look at its size.
 package kafkabus
 
 import (
@@ -99,8 +100,9 @@ func (b *Bus) failed(ctx context.Context, err error) error {
 	}
 }
 
-// Publish appends value to the lane's topic and returns when every in-sync replica has it. It tries again, with
-// back-off, for PublishTimeout at most; an attempt whose answer was lost may have worked, so a record may stand twice.
+// Publish appends value to the lane's topic and returns when every in-sync replica has it. It tries
+// again, with back-off, for PublishTimeout at most; an attempt whose answer was lost may have
+// worked, so a record may stand twice.
 func (b *Bus) Publish(ctx context.Context, l federation.Lane, value []byte) error {
 	if len(value) > federation.RecordMax {
 		return federation.ErrRecordTooLarge
@@ -114,9 +116,9 @@ func (b *Bus) Publish(ctx context.Context, l federation.Lane, value []byte) erro
 	policy.MaxElapsedTime = b.o.PublishTimeout
 	state := b.lane(l)
 	err = backoff.Retry(func() error {
-		err := b.publishOnce(inner, l.Topic(), value)
-		state.publish.note(b.log, l, "publish", err)
-		return err
+		attempt := b.publishOnce(inner, l.Topic(), value)
+		state.publish.note(b.log, l, "publish", attempt)
+		return attempt
 	}, backoff.WithContext(policy, inner))
 	if err != nil {
 		return b.failed(ctx, err)
@@ -203,7 +205,8 @@ func (b *Bus) create(ctx context.Context, g *generation, topics []string) error 
 	return all
 }
 
-// topicConfig is how a lane's topic is to be made, here and by operators: one partition, a day's records, larger than the largest record.
+// topicConfig is how a lane's topic is to be made, here and by operators: one partition, a day's
+// records, larger than the largest record.
 func topicConfig(topic string, replication int) kafka.TopicConfig {
 	return kafka.TopicConfig{
 		Topic: topic, NumPartitions: 1, ReplicationFactor: replication,

@@ -36,8 +36,9 @@ type lane struct {
 
 	mu      sync.Mutex
 	backoff *backoff.ExponentialBackOff
-	// anchor is the last record that was seen. After any error the next fetch begins at it again and compares: a log that was
-	// lost and has grown past our offset since would otherwise go on in its middle, without a sign.
+	// anchor is the last record that was seen. After any error the next fetch begins at it again
+	// and compares: a log that was lost and has grown past our offset since would otherwise go on
+	// in its middle, without a sign.
 	anchor  anchor
 	suspect bool
 	last    time.Time
@@ -99,7 +100,7 @@ func (b *Bus) Fetch(
 	state := b.lane(l)
 	records, next, err := b.fetchOnce(inner, l, state, offset)
 	if errors.Is(err, federation.ErrRewound) {
-		b.log.Warn("lane rewound", slog.String("topic", l.Topic()), slog.Int64("offset", offset))
+		b.log.WarnContext(ctx, "lane rewound", slog.String("topic", l.Topic()), slog.Int64("offset", offset))
 		state.forget()
 		return nil, 0, err
 	}
@@ -262,8 +263,9 @@ func firstOffset(ctx context.Context, g *generation, topic string) (int64, error
 	return 0, kafka.UnknownTopicOrPartition
 }
 
-// readAll copies the records from offset on out of a batch. A record larger than RecordMax cannot be a parcel and comes
-// as an empty one, which nobody takes for a parcel either; so do a record without a value and a transaction's mark.
+// readAll copies the records from offset on out of a batch. A record larger than RecordMax cannot
+// be a parcel and comes as an empty one, which nobody takes for a parcel either; so do a record
+// without a value and a transaction's mark.
 func readAll(r kafka.RecordReader, offset int64) ([]federation.Record, error) {
 	var out []federation.Record
 	for {

@@ -153,7 +153,7 @@ func TestRealKafkaRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		pause(t.Context(), downFor)
-		before := int(min(len(p.one.Applied()), len(p.two.Applied())))
+		before := min(len(p.one.Applied()), len(p.two.Applied()))
 		if err := k.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestRealKafkaLosesEverything(t *testing.T) {
 	if err := k.Wipe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before := int(min(len(p.one.Applied()), len(p.two.Applied())))
+	before := min(len(p.one.Applied()), len(p.two.Applied()))
 	if err := k.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}

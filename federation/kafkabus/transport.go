@@ -16,10 +16,11 @@ const metadataTTL = 2 * time.Second
 // retireEvery bounds how often a generation is given up, so that many failing lanes make one new transport, not many.
 const retireEvery = 200 * time.Millisecond
 
-// generation is one kafka.Transport with its client. A transport keeps a layout that may be stale and pooled connections that
-// may be dead, and finds out on its own only slowly; so after an error it is given up as a whole. Requests of
-// other lanes under way on it end as they would have: each has a connection of its own, since kafka-go
-// gives a connection to one request at a time. So a fetch that waits at the broker is in nobody's way.
+// generation is one kafka.Transport with its client. A transport keeps a layout that may be stale
+// and pooled connections that may be dead, and finds out on its own only slowly; so after an error
+// it is given up as a whole. Requests of other lanes under way on it end as they would have: each
+// has a connection of its own, since kafka-go gives a connection to one request at a time. So a
+// fetch that waits at the broker is in nobody's way.
 type generation struct {
 	client    *kafka.Client
 	transport *kafka.Transport

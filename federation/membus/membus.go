@@ -1,8 +1,9 @@
-// Package membus is the federation's Bus in memory, with every fault of a bus to switch on: records lost after they were
-// acknowledged, repeated, delayed, out of order; a lane cut; a tail lost; everything forgotten; foreign records put in.
+// Package membus is the federation's Bus in memory, with every fault of a bus to switch on: records
+// lost after they were acknowledged, repeated, delayed, out of order; a lane cut; a tail lost;
+// everything forgotten; foreign records put in.
 //
-// Chance comes from the seed alone, for each lane on its own: the same publishes on a lane meet the same faults. Time comes from the
-// time package, so in a testing/synctest bubble it is virtual.
+// Chance comes from the seed alone, for each lane on its own: the same publishes on a lane meet the
+// same faults. Time comes from the time package, so in a testing/synctest bubble it is virtual.
 package membus
 
 import (
@@ -134,7 +135,8 @@ func (b *Bus) Publish(ctx context.Context, l federation.Lane, value []byte) erro
 	return nil
 }
 
-// meet lets the faults act on a record. The draws are always the same in number, so switching one fault on changes no other.
+// meet lets the faults act on a record. The draws are always the same in number, so switching one
+// fault on changes no other.
 func (b *Bus) meet(s *lane, value []byte) {
 	f := b.faults
 	if s.faults != nil {

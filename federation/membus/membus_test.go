@@ -59,7 +59,7 @@ func TestFaultsFollowTheSeed(t *testing.T) {
 		})
 		return out
 	}
-	if run(1) != run(1) {
+	if once, again := run(1), run(1); once != again {
 		t.Error("one seed, two outcomes")
 	}
 	if run(1) == run(2) {
@@ -105,7 +105,8 @@ func TestLoseTailAndCut(t *testing.T) {
 	}
 }
 
-// TestLinkOverEveryFault: ten minutes of all faults together, then calm: everything exactly once, in order, both ways.
+// TestLinkOverEveryFault: ten minutes of all faults together, then calm: everything exactly once,
+// in order, both ways.
 func TestLinkOverEveryFault(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {

@@ -1,5 +1,6 @@
-// Package realkafka runs Apache Kafka for integration tests: one process, broker and controller together (KRaft), with Java 17 and
-// the jars from Maven, which are fetched once. It can be killed, started again, and robbed of its data.
+// Package realkafka runs Apache Kafka for integration tests: one process, broker and controller
+// together (KRaft), with Java 17 and the jars from Maven, which are fetched once. It can be killed,
+// started again, and robbed of its data.
 //
 // It is for tests and the testnet's scenarios. Only the process that it started is ever killed.
 package realkafka
@@ -46,8 +47,8 @@ type Broker struct {
 	exited           chan struct{}
 }
 
-// Start fetches Kafka if needed, makes its folder under dir and runs it. It returns when the broker listens. Settings (name=value)
-// are put in place of the default ones. Error: ErrKafka.
+// Start fetches Kafka if needed, makes its folder under dir and runs it. It returns when the broker
+// listens. Settings (name=value) are put in place of the default ones. Error: ErrKafka.
 func Start(ctx context.Context, dir string, settings ...string) (*Broker, error) {
 	libs, err := Libs(ctx)
 	if err != nil {
@@ -117,7 +118,8 @@ func (b *Broker) Restart(ctx context.Context) error {
 	return nil
 }
 
-// Wipe takes all data of a killed broker away, as a lost disk would, and formats an empty folder for it. Error: ErrKafka.
+// Wipe takes all data of a killed broker away, as a lost disk would, and formats an empty folder
+// for it. Error: ErrKafka.
 func (b *Broker) Wipe(ctx context.Context) error {
 	if b.process != nil {
 		return fmt.Errorf("%w: it runs", ErrKafka)
@@ -210,18 +212,24 @@ func (b *Broker) tail() string {
 
 // freePorts asks the system for two free ports, which are free no longer than until somebody else takes them.
 func freePorts(ctx context.Context) (int, int, error) {
-	var ports [2]int
-	for i := range ports {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, 0, fmt.Errorf("%w: %w", ErrKafka, err)
-		}
-		defer func() { _ = l.Close() }()
-		if a, ok := l.Addr().(*net.TCPAddr); ok {
-			ports[i] = a.Port
-		}
+	one, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrKafka, err)
 	}
-	return ports[0], ports[1], nil
+	defer func() { _ = one.Close() }()
+	two, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrKafka, err)
+	}
+	defer func() { _ = two.Close() }()
+	return portOf(one), portOf(two), nil
+}
+
+func portOf(l net.Listener) int {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
 }
 
 // pom asks Maven for Kafka and all it needs.
@@ -229,13 +237,16 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>gongji</groupId><artifactId>kafka-for-tests</artifactId><version>1</version>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version></dependency>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + Version + `</version>
+    </dependency>
   </dependencies>
 </project>
 `
 
-// Libs returns the folder of Kafka's jars: that of LibsEnv, or one under the user's cache folder. It is filled by Maven if it is
-// not there; programs that do so at the same time do not harm each other. Error: ErrKafka.
+// Libs returns the folder of Kafka's jars: that of LibsEnv, or one under the user's cache folder.
+// It is filled by Maven if it is not there; programs that do so at the same time do not harm each
+// other. Error: ErrKafka.
 func Libs(ctx context.Context) (string, error) {
 	dir := os.Getenv(LibsEnv)
 	if dir == "" {
