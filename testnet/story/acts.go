@@ -6,12 +6,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"gongji/gateway/client"
 	"gongji/testnet/topology"
 )
 
-const visit = "310000" // where the bills arise
+const (
+	visit       = "310000" // where the bills arise
+	confirmWait = 5 * time.Second
+)
 
 func (t *teller) prologue() {
 	c, o := t.cast, t.out
@@ -41,6 +46,9 @@ func (t *teller) grants(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := t.known(ctx); err != nil {
+		return err
+	}
 	order, err := t.regions[t.cast.mother.Region].SetOrder(ctx, client.OrderRequest{
 		RequestID: "story-order-" + t.run, Beneficiary: api(t.cast.mother), Grants: t.told.Grants,
 	})
@@ -50,6 +58,24 @@ func (t *teller) grants(ctx context.Context) error {
 	t.out.line("%s notes the order: first %s, then %s.", place(t.cast.mother.Region), t.payerOf(at(order.Grants, 0)),
 		t.payerOf(at(order.Grants, 1)))
 	return nil
+}
+
+// known waits until the beneficiary's home has heard of both grants.
+func (t *teller) known(ctx context.Context) error {
+	mother := api(t.cast.mother)
+	return until(ctx, func(ctx context.Context) (bool, error) {
+		list, err := t.regions[mother.Region].SearchGrants(ctx, client.GrantSearch{Beneficiary: &mother})
+		if err != nil {
+			return false, fmt.Errorf("story: the grants at home: %w", err)
+		}
+		found := 0
+		for _, g := range list.Grants {
+			if slices.Contains(t.told.Grants, g.GrantID) {
+				found++
+			}
+		}
+		return found == len(t.told.Grants), nil
+	})
 }
 
 func at(list []string, i int) string {
@@ -121,7 +147,10 @@ func (t *teller) hospital(ctx context.Context) error {
 		return t.nothingLeft(p)
 	}
 	t.out.line("%s agrees at the counter, and the hospital confirms (确认).", t.cast.mother.Name)
-	p, err = t.regions[visit].Confirm(ctx, p.PaymentID, client.Confirmation{RequestID: "story-confirm-" + t.run})
+	p, err = t.regions[visit].Confirm(ctx, p.PaymentID, client.Confirmation{RequestID: "story-confirm-" + t.run}, confirmWait)
+	if err == nil {
+		p, err = t.ended(ctx, p, client.PaymentCapturing)
+	}
 	if err != nil {
 		return fmt.Errorf("story: the confirmation: %w", err)
 	}
@@ -130,7 +159,7 @@ func (t *teller) hospital(ctx context.Context) error {
 		t.out.line("  %s: %s, %s taken from %s's account", place(l.Region), l.Status, l.Captured, t.payerOf(l.GrantID))
 	}
 	t.out.line("Captured (扣款) %s; %s is left to pay in cash (现金).", p.Captured, p.CashDue)
-	if p.Status != client.PaymentCaptured && p.Status != client.PaymentCapturing {
+	if p.Status != client.PaymentCaptured {
 		return fmt.Errorf("%w: the payment is %s", ErrOther, p.Status)
 	}
 	return nil
@@ -150,16 +179,32 @@ func (t *teller) pharmacy(ctx context.Context) error {
 		return t.nothingLeft(p)
 	}
 	t.out.line("The medicine is out of stock; the pharmacy cancels (撤销).")
-	p, err = t.regions[visit].Cancel(ctx, p.PaymentID, client.Act{RequestID: "story-cancel-" + t.run})
+	p, err = t.regions[visit].Cancel(ctx, p.PaymentID, "story-cancel-"+t.run)
+	if err == nil {
+		p, err = t.ended(ctx, p, client.PaymentReleasing)
+	}
 	if err != nil {
 		return fmt.Errorf("story: the cancellation: %w", err)
 	}
 	t.told.Payments = append(t.told.Payments, p)
 	t.out.line("  → %s: whatever was held is given back (解冻).", p.Status)
-	if p.Status != client.PaymentReleased && p.Status != client.PaymentReleasing {
+	if p.Status != client.PaymentReleased {
 		return fmt.Errorf("%w: the payment is %s", ErrOther, p.Status)
 	}
 	return nil
+}
+
+// ended asks on while a payment is on its way out of a status.
+func (t *teller) ended(ctx context.Context, p client.Payment, status string) (client.Payment, error) {
+	err := until(ctx, func(ctx context.Context) (bool, error) {
+		if p.Status != status {
+			return true, nil
+		}
+		var err error
+		p, err = t.regions[visit].Payment(ctx, p.PaymentID)
+		return false, err
+	})
+	return p, err
 }
 
 // refusals: what no federation may do.

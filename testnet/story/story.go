@@ -28,9 +28,18 @@ type API interface {
 	SearchGrants(ctx context.Context, r client.GrantSearch) (client.GrantList, error)
 	SetOrder(ctx context.Context, r client.OrderRequest) (client.Order, error)
 	CreatePayment(ctx context.Context, r client.PaymentRequest) (client.Payment, error)
-	Confirm(ctx context.Context, id string, r client.Confirmation) (client.Payment, error)
-	Cancel(ctx context.Context, id string, r client.Act) (client.Payment, error)
+	Payment(ctx context.Context, id string) (client.Payment, error)
+	Confirm(ctx context.Context, id string, r client.Confirmation, wait time.Duration) (client.Payment, error)
+	Cancel(ctx context.Context, id, requestID string) (client.Payment, error)
 }
+
+var _ API = (*client.Client)(nil)
+
+// Times of waiting for what travels between the regions.
+const (
+	settleWait = 20 * time.Second
+	askPause   = 50 * time.Millisecond
+)
 
 // Regions gives each region's API by its code.
 type Regions map[string]API
@@ -143,6 +152,25 @@ func token() string {
 // signature stands for what the channel that vouches for the payer signs.
 func signature(person topology.Person) string {
 	return base64.StdEncoding.EncodeToString([]byte("synthetic consent of " + person.IDNumber))
+}
+
+// until asks again until done says so, at most settleWait.
+func until(ctx context.Context, done func(ctx context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	for {
+		ok, err := done(ctx)
+		if ok || err != nil {
+			return err
+		}
+		timer := time.NewTimer(askPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%w: it takes too long", ErrOther)
+		case <-timer.C:
+		}
+	}
 }
 
 // codeOf is the code of a problem, "" for another error.
