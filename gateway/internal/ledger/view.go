@@ -320,3 +320,36 @@ func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, 
 	}
 	return Quoted{Amount: given, LimitedBy: limitedBy, Payer: payer.Masked, PayerName: payer.Called}, failed
 }
+
+// Book is the region's own account book; nil when a core system outside keeps the money.
+func (l *Ledger) Book() adapters.Book { return l.cfg.Book }
+
+// Accounts visits the accounts of the Book in the order they were opened, with the balance each was opened with.
+func (v View) Accounts(visit func(no string, a adapters.Account, opening money.Amount) error) error {
+	var failed error
+	err := v.book.Accounts(v.r, func(no string, a adapters.Account) bool {
+		var opening money.Amount
+		failed = v.book.Movements(v.r, no, 1, func(m adapters.Movement) bool {
+			if m.Kind == adapters.KindCredit && m.Ref == adapters.RefOpening {
+				opening = money.Amount(m.Amount)
+			}
+			return false
+		})
+		if failed == nil {
+			failed = visit(no, a, opening)
+		}
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Movements visits the movements of one account of the Book, oldest first.
+func (v View) Movements(no string, visit func(adapters.Movement) bool) error {
+	return v.book.Movements(v.r, no, 1, visit)
+}
+
+// BookHold is what the Book knows of a hold.
+func (v View) BookHold(id string) (adapters.Hold, error) { return v.book.Find(v.r, id) }

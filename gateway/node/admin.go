@@ -1,0 +1,283 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+
+	"gongji/adapters"
+	"gongji/consensus"
+	"gongji/gateway/client"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/payment"
+	"gongji/gateway/internal/policy"
+)
+
+// The operators' listener stands on loopback, or where the operator has said that something guards it.
+
+const (
+	adminHeader  = 5 * time.Second
+	auditTimeout = 2 * time.Minute
+)
+
+func (n *Node) adminServer() *http.Server {
+	return &http.Server{Handler: n.Admin(), ReadHeaderTimeout: adminHeader}
+}
+
+// Admin is the operators' API of this node.
+func (n *Node) Admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /admin/v1/status", n.adminStatus)
+	mux.HandleFunc("GET /admin/v1/books", n.adminBooks)
+	mux.HandleFunc("GET /admin/v1/audit", n.adminAudit)
+	mux.HandleFunc("GET /admin/v1/digest", n.adminDigest)
+	mux.HandleFunc("POST /admin/v1/clock/acknowledge", func(w http.ResponseWriter, _ *http.Request) {
+		n.log.AcknowledgeClock()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the reader is gone when this fails
+}
+
+func (n *Node) adminStatus(w http.ResponseWriter, _ *http.Request) {
+	peers, err := n.settler.Peers()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	writeJSON(w, map[string]any{"log": n.log.Status(), "peers": peers})
+}
+
+func (n *Node) adminDigest(w http.ResponseWriter, _ *http.Request) {
+	digests := make(map[string]string)
+	var applied uint64
+	for index, d := range n.log.Digests() {
+		digests[strconv.FormatUint(index, 10)] = d
+		applied = max(applied, index)
+	}
+	writeJSON(w, map[string]any{"applied": applied, "digests": digests})
+}
+
+// book is one account as the core system itself has it.
+type book struct {
+	Region   string `json:"region"`
+	IDNumber string `json:"id_number"`
+	Opening  string `json:"opening"`
+	Balance  string `json:"balance"`
+	Held     string `json:"held"`
+}
+
+// adminBooks says what the Book has, with clear identities: for the testnet and for the region's own staff.
+func (n *Node) adminBooks(w http.ResponseWriter, r *http.Request) {
+	if n.ledger.Book() == nil {
+		http.Error(w, "this region's core system is outside", http.StatusNotImplemented)
+		return
+	}
+	out := struct {
+		Accounts []book `json:"accounts"`
+	}{Accounts: []book{}}
+	err := n.log.Read(r.Context(), func(rd consensus.Reader) error {
+		v := n.ledger.View(rd)
+		return v.Accounts(func(no string, a adapters.Account, opening money.Amount) error {
+			if a.Scheme != adapters.SchemeEmployee {
+				return nil
+			}
+			p, err := v.Person(no)
+			if err != nil || p == nil {
+				return err
+			}
+			who, err := n.vault.Open(p.Sealed)
+			if err != nil {
+				return err
+			}
+			out.Accounts = append(out.Accounts, book{
+				Region: n.cfg.Region, IDNumber: who.Number, Opening: opening.String(),
+				Balance: money.Amount(a.Balance).String(), Held: money.Amount(a.Held).String(),
+			})
+			return nil
+		})
+	})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	writeJSON(w, out)
+}
+
+// adminAudit writes everything that the invariants I-1 to I-7 are checked from, one line each. Nobody's identity is in it.
+func (n *Node) adminAudit(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), auditTimeout)
+	defer cancel()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	a := &audit{n: n, out: json.NewEncoder(w)}
+	if err := n.log.Read(ctx, a.write); err != nil && a.lines == 0 {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+type audit struct {
+	n     *Node
+	out   *json.Encoder
+	lines int
+	end   client.AuditEnd
+	err   error
+}
+
+func (a *audit) line(l client.AuditLine) bool {
+	a.lines++
+	a.err = a.out.Encode(l)
+	return a.err == nil
+}
+
+func (a *audit) write(r consensus.Reader) error {
+	v := a.n.ledger.View(r)
+	a.rules()
+	steps := []func(ledger.View) error{a.accounts, a.grants, a.holds, a.payments, a.bills}
+	for _, step := range steps {
+		if err := step(v); err != nil {
+			return err
+		}
+		if a.err != nil {
+			return a.err
+		}
+	}
+	st := a.n.log.Status()
+	a.end.Index, a.end.Digest, a.end.Stamp = st.AppliedIndex, st.Digest, st.LastStamp
+	a.line(client.AuditLine{End: &a.end})
+	return a.err
+}
+
+func (a *audit) rules() {
+	for _, rules := range a.n.ledger.InForce().Rules.Versions() {
+		limits := map[string]int64{}
+		for _, l := range rules.VisitLimits {
+			limits[string(l.Purpose)] = l.Limit.Fen()
+		}
+		a.line(client.AuditLine{Rules: &client.AuditRules{
+			AnnualShare: rules.AnnualShare.String(), Floor: rules.RetainedFloor.Fen(), VisitLimits: limits,
+			From: rules.EffectiveFrom.Start(),
+		}})
+	}
+}
+
+func (a *audit) accounts(v ledger.View) error {
+	if a.n.ledger.Book() == nil {
+		return nil
+	}
+	return v.Accounts(func(no string, acc adapters.Account, opening money.Amount) error {
+		line := client.AuditAccount{
+			Region: a.n.cfg.Region, Account: no, Opening: opening.Fen(), Balance: acc.Balance, Held: acc.Held,
+			YearOpening: acc.Opening, Year: acc.Year,
+		}
+		err := v.Movements(no, func(m adapters.Movement) bool {
+			switch m.Kind {
+			case adapters.KindCapture:
+				line.Captured += m.Amount
+			case adapters.KindRefund:
+				line.Refunded += m.Amount
+			case adapters.KindCredit:
+				if m.Ref != adapters.RefOpening {
+					line.Credits += m.Amount
+				}
+			case adapters.KindHold, adapters.KindRelease:
+			}
+			a.end.Movements++
+			return a.line(client.AuditLine{Movement: &client.AuditMovement{
+				Account: no, Seq: m.Seq, At: m.At, Kind: string(m.Kind), Ref: m.Ref, Amount: m.Amount,
+				Balance: m.Balance, Held: m.Held,
+			}})
+		})
+		a.end.Accounts++
+		a.line(client.AuditLine{Account: &line})
+		if err != nil {
+			return err
+		}
+		return a.err
+	})
+}
+
+func (a *audit) grants(v ledger.View) error {
+	return v.Grants(func(g *ledger.GrantRecord) bool {
+		return a.line(client.AuditLine{Grant: &client.AuditGrant{
+			ID: g.ID, PerPayment: g.Terms.PerPaymentLimit.Fen(), Annual: g.Terms.AnnualLimit.Fen(),
+			Status: string(g.EffectiveStatus(policy.Day(a.n.deps.Clock()))), Since: g.ChangedAt,
+		}})
+	})
+}
+
+func (a *audit) holds(v ledger.View) error {
+	var failed error
+	err := v.Holds(func(h *ledger.HoldRecord) bool {
+		line := client.AuditHold{
+			ID: h.ID, PaymentID: h.PaymentID, Origin: h.Origin, GrantID: h.GrantID, Account: h.Account,
+			State: h.State.String(), Asked: h.Asked.Fen(), Amount: h.Amount.Fen(), Take: h.Take.Fen(),
+			Captured: h.Captured.Fen(), Year: h.Year, Purpose: string(h.Purpose), VisitRegion: h.Origin, VisitID: h.VisitID,
+			LimitedBy: string(h.LimitedBy), Code: string(h.Code), Checked: h.Checked, CheckedAt: h.CheckedAt,
+			PlacedAt: h.Placed, EndedAt: h.Ended, DecideBy: h.DecideBy,
+		}
+		if b := a.n.ledger.Book(); b != nil {
+			var found adapters.Hold
+			if found, failed = v.BookHold(h.ID); failed != nil {
+				return false
+			}
+			line.CoreState, line.CoreHeld, line.CoreCaptured = found.State.String(), found.Held, found.Captured
+			line.Refunded = found.Refunded
+		}
+		a.end.Holds++
+		return a.line(client.AuditLine{Hold: &line})
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (a *audit) payments(v ledger.View) error {
+	return v.Payments(func(p *ledger.PaymentRecord) bool {
+		line := client.AuditPayment{
+			ID: p.ID, State: p.State.String(), Cause: cause(p.Cause), Amount: p.Amount.Fen(),
+			SelfBorne: p.Bill.SelfBorne.Fen(), OwnAccountPaid: p.Bill.OwnPaid.Fen(), Held: p.Held.Fen(),
+			Confirmed: p.Confirmed.Fen(), Captured: p.CapturedSum().Fen(), BillKey: p.Institution + "/" + p.Bill.ID,
+			Institution: p.Institution, VisitID: p.VisitID, Created: p.Created, DecideBy: p.DecideBy,
+		}
+		for i := range p.Legs {
+			l := &p.Legs[i]
+			line.Legs = append(line.Legs, client.AuditLeg{
+				HoldID: l.HoldID, GrantID: l.GrantID, Region: l.Region, State: l.State.String(), Asked: l.Asked.Fen(),
+				Amount: l.Amount.Fen(), Share: l.Share.Fen(), Captured: l.Captured.Fen(), GivenUp: l.GivenUp,
+			})
+		}
+		a.end.Payments++
+		return a.line(client.AuditLine{Payment: &line})
+	})
+}
+
+func (a *audit) bills(v ledger.View) error {
+	return v.Bills(func(institution, bill string, used money.Amount) bool {
+		return a.line(client.AuditLine{Bill: &client.AuditBill{Key: institution + "/" + bill, Used: used.Fen()}})
+	})
+}
+
+func cause(c payment.Cause) string {
+	switch c {
+	case payment.CauseCancelled:
+		return "cancelled"
+	case payment.CauseExpired:
+		return "expired"
+	case payment.CauseShort:
+		return "short"
+	case payment.CauseNone:
+	}
+	return ""
+}

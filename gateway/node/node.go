@@ -1,0 +1,382 @@
+// Package node puts one gateway node together: it is the only place that knows every part, and owns every goroutine.
+//
+// It has no logic of its own. New wires: key ring and engine, bus, the region's log with the ledger on it, settle, desk and the
+// faces. Run starts them and stops them in the opposite order: first the faces (nobody new is let in), then settle (nothing
+// new is sent), then the log, then the bus.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"gongji/adapters"
+	"gongji/adapters/embedded"
+	"gongji/consensus"
+	"gongji/consensus/raftlog"
+	"gongji/crypto"
+	"gongji/crypto/keyfile"
+	"gongji/crypto/secondopinion"
+	"gongji/crypto/sm/emm"
+	"gongji/crypto/sm/gmsm"
+	"gongji/federation"
+	"gongji/federation/kafkabus"
+	"gongji/gateway/config"
+	"gongji/gateway/internal/api"
+	"gongji/gateway/internal/desk"
+	"gongji/gateway/internal/evidence"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/settle"
+	"gongji/gateway/internal/vault"
+)
+
+// Deps are what a program may hand in instead of what the configuration names. All are optional; a simulation hands in most of them.
+type Deps struct {
+	Logger *slog.Logger
+	Clock  func() time.Time // the wall clock
+	Random func([]byte)     // fills a slice with random bytes
+	FS     vfs.FS           // of log, state and snapshots
+	Cache  *pebble.Cache    // shared by the nodes of one process
+	// Listen and Dial are the network between the nodes of a region.
+	Listen func(network, addr string) (net.Listener, error)
+	Dial   func(ctx context.Context, network, addr string) (net.Conn, error)
+	// KafkaDial is the network to the brokers.
+	KafkaDial func(ctx context.Context, network, addr string) (net.Conn, error)
+	Bus       federation.Bus
+	Ring      crypto.KeyRing
+	Core      adapters.Core // a core system outside; then the region has no Book
+	Directory []byte        // signed
+	Tuning    raftlog.Tuning
+	Settle    settle.Timing
+	// Silent serves no sockets: the API is asked through Handler.
+	Silent bool
+}
+
+// Node is one node of a region.
+type Node struct {
+	cfg      config.Config
+	deps     Deps
+	self     federation.Region
+	log      *raftlog.Node
+	ledger   *ledger.Ledger
+	settler  *settle.Settler
+	bus      federation.Bus
+	ownBus   bool
+	sealer   *sealer
+	vault    *vault.Vault
+	roots    federation.Roots
+	face     *api.Face
+	registry *prometheus.Registry
+	ready    chan struct{}
+}
+
+// New wires a node of a valid configuration. It starts nothing. The engine's self test has passed when it returns.
+func New(cfg config.Config, deps Deps) (*Node, error) {
+	n := &Node{
+		cfg: cfg, deps: deps.withDefaults(cfg), self: federation.Region(cfg.Region),
+		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
+	}
+	if err := n.registry.Register(collectors.NewGoCollector()); err != nil {
+		return nil, err
+	}
+	if err := n.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
+		return nil, err
+	}
+	for _, step := range []func() error{n.openCrypto, n.openBus, n.openLog, n.openSettle, n.openFace} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, n.close())
+		}
+	}
+	return n, nil
+}
+
+func (d Deps) withDefaults(cfg config.Config) Deps {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	d.Logger = d.Logger.With(slog.String("region", cfg.Region), slog.String("node", cfg.NodeID))
+	if d.Clock == nil {
+		d.Clock = time.Now //nolint:forbidigo // the one place where a node's clock comes from
+	}
+	if d.Random == nil {
+		d.Random = func(b []byte) { _, _ = rand.Read(b) } // never fails: crypto/rand ends the program instead
+	}
+	if d.Settle == (settle.Timing{}) {
+		d.Settle = settle.DefaultTiming()
+		d.Settle.Resend, d.Settle.Heartbeat = cfg.Timing.ResendAfter, cfg.Timing.Heartbeat
+		d.Settle.Unreachable, d.Settle.Query = cfg.Timing.UnreachableAfter, cfg.Timing.QueryTimeout
+	}
+	return d
+}
+
+// openCrypto opens the key ring and lets the engines prove themselves.
+func (n *Node) openCrypto() error {
+	chosen, other := emm.New(), gmsm.New()
+	if n.cfg.Crypto.Engine == config.EngineGMSM {
+		chosen, other = other, chosen
+	}
+	for _, s := range []crypto.Suite{chosen, other} {
+		if err := s.SelfTest(); err != nil {
+			return fmt.Errorf("node: engine %s: %w", s.Name(), err)
+		}
+	}
+	ring := n.deps.Ring
+	if ring == nil {
+		kek, err := n.kek()
+		if err != nil {
+			return err
+		}
+		if ring, err = keyfile.Open(n.cfg.Keys.Dir, kek, chosen); err != nil {
+			return err
+		}
+	}
+	opinion, err := secondopinion.New(secondopinion.Config{
+		Chosen: chosen, Other: other, Now: n.deps.Clock, Logger: n.deps.Logger, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.sealer = newSealer(chosen, ring, opinion, n.deps.Random)
+	if n.vault, err = vault.New(ring, n.sealer.Hash, n.deps.Random); err != nil {
+		return err
+	}
+	return n.readRoots()
+}
+
+func (n *Node) kek() (*keyfile.KEK, error) {
+	if n.cfg.Keys.KEKFile != "" {
+		return keyfile.ReadKEK(n.cfg.Keys.KEKFile)
+	}
+	passphrase, err := readSecret(n.cfg.Keys.PassphraseFile)
+	if err != nil {
+		return nil, err
+	}
+	return keyfile.PassphraseKEK(passphrase, keyfile.DefaultCost())
+}
+
+func (n *Node) readRoots() error {
+	n.roots.Threshold = n.cfg.Directory.Threshold
+	for _, r := range n.cfg.Directory.Roots {
+		public, err := base64.StdEncoding.DecodeString(r.Public)
+		if err != nil {
+			return fmt.Errorf("node: root %s: %w", r.ID, err)
+		}
+		n.roots.Keys = append(n.roots.Keys, federation.RootKey{ID: r.ID, Public: public})
+	}
+	return n.roots.Check()
+}
+
+func (n *Node) openBus() error {
+	n.bus = n.deps.Bus
+	if n.bus != nil {
+		return nil
+	}
+	bus, err := kafkabus.New(kafkabus.Options{
+		Brokers: n.cfg.Kafka.Brokers, Dial: n.deps.KafkaDial, CreateTopics: n.cfg.Kafka.CreateTopics,
+		Replication: n.cfg.Kafka.Replicas, ClientID: n.cfg.NodeID, Logger: n.deps.Logger,
+	})
+	n.bus, n.ownBus = bus, true
+	return err
+}
+
+func (n *Node) openLog() error {
+	var book adapters.Book
+	if n.deps.Core == nil {
+		book = embedded.New(ledger.KeyBook)
+	}
+	var err error
+	n.ledger, err = ledger.New(ledger.Config{
+		Self: n.self, Hash: n.sealer.Hash, Book: book,
+		Notify: func(e ledger.Effects) { n.settler.Notify(e) },
+	})
+	if err != nil {
+		return err
+	}
+	server, client, err := n.peerTLS()
+	if err != nil {
+		return err
+	}
+	cfg := raftlog.Config{
+		NodeID: n.cfg.NodeID, Bind: n.cfg.Listen.Peer, Bootstrap: true, Dir: n.cfg.DataDir,
+		StateMachine: n.ledger,
+		Handler:      func(ctx context.Context, request []byte) []byte { return n.face.Handler()(ctx, request) },
+		FS:           n.deps.FS, Listen: n.deps.Listen, Dial: n.deps.Dial, TLSServer: server, TLSClient: client,
+		Clock: n.deps.Clock, Logger: n.deps.Logger, Registerer: n.registry, Cache: n.deps.Cache, Tuning: n.tuning(),
+	}
+	for _, p := range n.cfg.Peers {
+		cfg.Peers = append(cfg.Peers, raftlog.Peer{ID: p.ID, Addr: p.Addr})
+	}
+	n.log, err = raftlog.New(cfg)
+	return err
+}
+
+func (n *Node) tuning() raftlog.Tuning {
+	if n.deps.Tuning != (raftlog.Tuning{}) {
+		return n.deps.Tuning
+	}
+	t := n.cfg.Tuning
+	return raftlog.Tuning{
+		Heartbeat:         n.cfg.Timing.Election,
+		SnapshotThreshold: uint64(t.SnapshotEntries), TrailingLogs: uint64(t.TrailingEntries),
+		SegmentSize: t.SegmentBytes, MemTableSize: t.MemtableBytes, CacheSize: int64(t.CacheBytes),
+		Linger: t.Linger, MaxRPCsInFlight: t.EntriesInFlight,
+	}
+}
+
+func (n *Node) openSettle() error {
+	metrics, err := settle.NewMetrics(n.registry)
+	if err != nil {
+		return err
+	}
+	n.settler, err = settle.New(settle.Deps{
+		Self: n.self, Log: n.log, Ledger: n.ledger, Bus: n.bus, Sealer: n.sealer, Ring: n.sealer.ring, Vault: n.vault,
+		Tickets: evidence.NewTickets(n.self, n.sealer), Core: n.deps.Core, Now: n.deps.Clock, Random: n.deps.Random,
+		Logger: n.deps.Logger, Metrics: metrics, Timing: n.deps.Settle,
+		Audit: func(event string, attrs ...slog.Attr) {
+			n.deps.Logger.LogAttrs(context.Background(), slog.LevelWarn, "audit: "+event, attrs...) //nolint:sloglint // the event is one of a few constants
+		},
+	})
+	return err
+}
+
+func (n *Node) openFace() error {
+	d, err := desk.New(desk.Deps{
+		Self: n.self, Log: n.log, Ledger: n.ledger, Settle: n.settler, Vault: n.vault, Now: n.deps.Clock,
+		NotReady: n.notReady,
+	})
+	if err != nil {
+		return err
+	}
+	addresses := make(map[string]string, len(n.cfg.Peers))
+	for _, p := range n.cfg.Peers {
+		addresses[p.ID] = p.API
+	}
+	platforms, err := n.platforms()
+	if err != nil {
+		return err
+	}
+	n.face, err = api.New(api.Deps{
+		Region: n.cfg.Region, Desk: d, Log: n.log, Addresses: addresses, Hasher: n.sealer.suite, Platforms: platforms,
+		UnsignedAllowed: n.cfg.Unsigned, Clock: n.deps.Clock, Logger: n.deps.Logger, Metrics: n.registry,
+		Gatherer: n.registry,
+	})
+	return err
+}
+
+func (n *Node) platforms() ([]api.Platform, error) {
+	var out []api.Platform
+	for _, p := range n.cfg.Platforms {
+		public, err := base64.StdEncoding.DecodeString(p.Public)
+		if err != nil {
+			return nil, fmt.Errorf("node: platform key %s: %w", p.KeyID, err)
+		}
+		v, err := n.sealer.suite.Verifier(crypto.Public(public))
+		if err != nil {
+			return nil, fmt.Errorf("node: platform key %s: %w", p.KeyID, err)
+		}
+		role := api.RoleWrite
+		if p.Role == config.RoleReader {
+			role = api.RoleRead
+		}
+		out = append(out, api.Platform{
+			KeyID: p.KeyID, Platform: p.Platform, Region: n.cfg.Region, Role: role, RatePerSecond: p.RatePerSecond,
+			Revoked: p.Revoked, Verifier: v,
+		})
+	}
+	return out, nil
+}
+
+// notReady asks bus and state what keeps this node from working.
+func (n *Node) notReady() []string {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var reasons []string
+	if dir := n.ledger.InForce().Directory; dir != nil {
+		if err := n.bus.Ready(ctx, dir.Lanes(n.self)); err != nil {
+			reasons = append(reasons, "the bus cannot be reached")
+		}
+	}
+	if err := n.log.Read(ctx, func(consensus.Reader) error { return nil }); err != nil {
+		reasons = append(reasons, "the state cannot be read up to date")
+	}
+	if err := n.imported(ctx); err != nil {
+		reasons = append(reasons, "the accounts are not imported yet")
+	}
+	return reasons
+}
+
+// Ready is closed when the node serves and knows a leader, the rules, the directory and the bus.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Handler is the node's API, for a program that serves it itself.
+func (n *Node) Handler() http.Handler { return n.face }
+
+// Log is the node's log, for status and for tests of the whole.
+func (n *Node) Log() *raftlog.Node { return n.log }
+
+// Run serves until ctx ends, or returns why the node had to stop.
+func (n *Node) Run(ctx context.Context) error {
+	// The log outlives the faces and settle: what they have begun may still be answered.
+	logCtx, stopLog := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLog()
+	work, stopWork := context.WithCancel(ctx)
+	defer stopWork()
+	var logGroup errgroup.Group
+	logGroup.Go(func() error {
+		defer stopWork() // without its log a node has nothing to say
+		return n.log.Run(logCtx)
+	})
+	g, gctx := errgroup.WithContext(work)
+	g.Go(func() error { return n.settler.Run(gctx) })
+	g.Go(func() error { return n.bootstrap(gctx) })
+	g.Go(func() error { return n.becomeReady(gctx) })
+	if !n.deps.Silent {
+		g.Go(func() error { return n.serve(gctx) })
+	}
+	err := g.Wait()
+	stopLog()
+	err = errors.Join(err, logGroup.Wait(), n.close())
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (n *Node) close() error {
+	if n.ownBus && n.bus != nil {
+		return n.bus.Close()
+	}
+	return nil
+}
+
+// readyEvery is how often a starting node looks whether it is ready.
+const readyEvery = 50 * time.Millisecond
+
+func (n *Node) becomeReady(ctx context.Context) error {
+	ticker := time.NewTicker(readyEvery) //nolint:forbidigo // a wait, no decision
+	defer ticker.Stop()
+	for {
+		lead, _ := n.log.Leadership()
+		if lead.LeaderID != "" && len(n.notReady()) == 0 {
+			close(n.ready)
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,106 @@
+package node
+
+import (
+	"errors"
+	"sync"
+
+	"gongji/crypto"
+	"gongji/crypto/secondopinion"
+	"gongji/federation"
+)
+
+// wrappersMax bounds the public keys whose wrappers are kept: every member's, old and new.
+const wrappersMax = 2 * federation.MembersMax
+
+// sealer is the federation.Sealer of this region: its key ring, the chosen engine, and the second opinion.
+type sealer struct {
+	suite   crypto.Suite
+	ring    crypto.KeyRing
+	opinion *secondopinion.Opinion
+	random  func([]byte)
+
+	mu       sync.Mutex
+	wrappers map[string]crypto.Wrapper
+}
+
+var _ federation.Sealer = (*sealer)(nil)
+
+// errSeal hides the cause on purpose.
+var errSeal = errors.New("node: cannot seal or open")
+
+func newSealer(suite crypto.Suite, ring crypto.KeyRing, opinion *secondopinion.Opinion, random func([]byte)) *sealer {
+	return &sealer{suite: suite, ring: ring, opinion: opinion, random: random, wrappers: map[string]crypto.Wrapper{}}
+}
+
+// Hash is SM3.
+func (s *sealer) Hash(parts ...[]byte) [federation.HashSize]byte { return s.suite.Sum(parts...) }
+
+// Sign signs with the newest signing key.
+func (s *sealer) Sign(message []byte) (string, []byte, error) {
+	id, err := s.ring.Current(crypto.UseSign)
+	if err != nil {
+		return "", nil, err
+	}
+	sig, err := s.ring.Sign(id, message)
+	return id, sig, err
+}
+
+// Verify asks the chosen engine; the other one is a second opinion and never a second way in.
+func (s *sealer) Verify(public, message, signature []byte) error {
+	return s.opinion.Verify(crypto.Public(public), message, signature)
+}
+
+func (s *sealer) wrapper(public []byte) (crypto.Wrapper, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w, ok := s.wrappers[string(public)]; ok {
+		return w, nil
+	}
+	w, err := s.suite.Wrapper(crypto.Public(public))
+	if err != nil {
+		return nil, err
+	}
+	if len(s.wrappers) >= wrappersMax {
+		clear(s.wrappers) // keys have changed that often; the present ones come back at once
+	}
+	s.wrappers[string(public)] = w
+	return w, nil
+}
+
+// Seal encrypts under a content key of its own.
+func (s *sealer) Seal(public, content, additional []byte) (wrapped, sealed []byte, err error) {
+	w, err := s.wrapper(public)
+	if err != nil {
+		return nil, nil, errSeal
+	}
+	key := make([]byte, crypto.KeySize)
+	s.random(key)
+	aead, err := s.suite.AEAD(key)
+	if err != nil {
+		return nil, nil, errSeal
+	}
+	if wrapped, err = w.Wrap(key); err != nil {
+		return nil, nil, errSeal
+	}
+	// The key seals this one content and is then forgotten, so its only nonce may be zero.
+	var nonce [crypto.NonceSize]byte
+	return wrapped, aead.Seal(nil, nonce[:], content, additional), nil
+}
+
+// Open reverses Seal.
+func (s *sealer) Open(keyID string, wrapped, sealed, additional []byte) ([]byte, error) {
+	key, err := s.ring.Unwrap(keyID, wrapped)
+	if err != nil || len(key) != crypto.KeySize {
+		return nil, errSeal
+	}
+	aead, err := s.suite.AEAD(key)
+	if err != nil {
+		return nil, errSeal
+	}
+	var nonce [crypto.NonceSize]byte
+	content, err := aead.Open(nil, nonce[:], sealed, additional)
+	if err != nil {
+		return nil, errSeal
+	}
+	return content, nil
+}

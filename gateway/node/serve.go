@@ -1,0 +1,114 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// serve opens the API and the operators' listener and serves both until ctx ends; then requests under way may end.
+func (n *Node) serve(ctx context.Context) error {
+	apiTLS, err := n.apiTLS()
+	if err != nil {
+		return err
+	}
+	admin := n.adminServer()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.API, n.face.Server(), apiTLS) })
+	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.Admin, admin, nil) })
+	return g.Wait()
+}
+
+func (n *Node) listen(ctx context.Context, addr string, s *http.Server, config *tls.Config) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("node: listen: %w", err)
+	}
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.Timing.Shutdown)
+	defer cancel()
+	err = s.Shutdown(ending)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.Close() // whoever still waits is told by the broken connection; a repeat finds out
+	}
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+func pool(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p := x509.NewCertPool()
+	if !p.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("node: %s has no certificate", path)
+	}
+	return p, nil
+}
+
+// peerTLS is TLS 1.3 with certificates of the cluster's own CA on both sides. Nil without files: only a simulation goes without.
+func (n *Node) peerTLS() (server, client *tls.Config, err error) {
+	if n.cfg.TLS.CertFile == "" {
+		return nil, nil, nil
+	}
+	cert, err := tls.LoadX509KeyPair(n.cfg.TLS.CertFile, n.cfg.TLS.KeyFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("node: tls: %w", err)
+	}
+	ca, err := pool(n.cfg.TLS.CAFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	server = &tls.Config{
+		Certificates: []tls.Certificate{cert}, ClientCAs: ca, ClientAuth: tls.RequireAndVerifyClientCert,
+		MinVersion: tls.VersionTLS13,
+	}
+	return server, &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: ca, MinVersion: tls.VersionTLS13}, nil
+}
+
+func (n *Node) apiTLS() (*tls.Config, error) {
+	if n.cfg.APITLS.CertFile == "" {
+		return nil, nil //nolint:nilnil // plain HTTP: on loopback, or behind a terminator that the operator named
+	}
+	cert, err := tls.LoadX509KeyPair(n.cfg.APITLS.CertFile, n.cfg.APITLS.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("node: api tls: %w", err)
+	}
+	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}
+	if n.cfg.APITLS.ClientCAFile != "" {
+		if c.ClientCAs, err = pool(n.cfg.APITLS.ClientCAFile); err != nil {
+			return nil, err
+		}
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return c, nil
+}
+
+// readSecret reads a passphrase without its line end.
+func readSecret(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b, "\r\n"), nil
+}
