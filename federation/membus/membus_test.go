@@ -105,7 +105,7 @@ func TestLoseTailAndCut(t *testing.T) {
 	}
 }
 
-// TestLinkOverEveryFault: ten minutes of all faults together, then calm: everything exactly once,
+// TestLinkOverEveryFault: seven minutes of all faults together, then calm: everything exactly once,
 // in order, both ways.
 func TestLinkOverEveryFault(t *testing.T) {
 	t.Parallel()
@@ -139,7 +139,7 @@ func linkOverFaults(t *testing.T, seed uint64) {
 	for _, p := range ends {
 		g.Go(func() error { return p.Run(ctx) })
 	}
-	const rounds, each = 60, 10
+	const rounds, each = 40, 10
 	for round := range rounds {
 		for i := range each {
 			for _, p := range ends {
