@@ -26,7 +26,8 @@ const (
 	WrapMax     = 512
 )
 
-// UserID is the SM2 user id of GB/T 35276 when none is agreed. It is fixed: the suite takes no other.
+// UserID is the SM2 user id of GB/T 35276 when none is agreed. It is fixed: the suite takes no
+// other.
 const UserID = "1234567812345678"
 
 // Errors. None says why.
@@ -44,7 +45,8 @@ var (
 // Public is an SM2 public key in the form 04 ‖ x ‖ y (PublicSize bytes).
 type Public []byte
 
-// Verifier checks SM2 signatures of one public key. Safe for concurrent use; make it once for each peer.
+// Verifier checks SM2 signatures of one public key. Safe for concurrent use; make it once for each
+// peer.
 type Verifier interface {
 	// Verify returns nil or ErrSignature. sig is DER, strict: one encoding of each (r, s).
 	Verify(message, sig []byte) error
@@ -52,22 +54,25 @@ type Verifier interface {
 
 // Wrapper encrypts short secrets to one public key. Safe for concurrent use.
 type Wrapper interface {
-	// Wrap encrypts secret (1 to 64 bytes) with SM2, ASN.1 of GB/T 35276.
+	// Wrap encrypts secret (1 to 64 bytes, else ErrKey) with SM2, ASN.1 of GB/T 35276.
 	Wrap(secret []byte) ([]byte, error)
 }
 
 // AEAD is SM4-GCM under one key, with a 12-byte nonce and a 16-byte tag. Safe for concurrent use.
 type AEAD interface {
-	// Seal appends the ciphertext and tag of plaintext to dst. A nonce must never come twice under one key.
+	// Seal appends the ciphertext and tag of plaintext to dst. A nonce must never come twice under
+	// one key. It has NonceSize bytes: another length is a mistake in the program, and panics.
 	Seal(dst, nonce, plaintext, additional []byte) []byte
 	// Open appends the plaintext to dst, or returns ErrOpen and nothing.
 	Open(dst, nonce, ciphertext, additional []byte) ([]byte, error)
 }
 
-// Private is an SM2 private key in memory: what a key ring or a test holds, never what the gateway's logic sees.
+// Private is an SM2 private key in memory: what a key ring or a test holds, never what the
+// gateway's logic sees.
 type Private interface {
 	Public() Public
-	// Sign returns the DER SM2 signature (SM3, UserID) of message.
+	// Sign returns the DER SM2 signature (SM3, UserID) of message, or ErrSignature for an empty
+	// message, which no engine signs or accepts.
 	Sign(message []byte) ([]byte, error)
 	// Unwrap opens what Wrapper made for Public, or returns ErrOpen.
 	Unwrap(wrapped []byte) ([]byte, error)
@@ -75,23 +80,30 @@ type Private interface {
 	Bytes() []byte
 }
 
-// Suite is one engine.
-type Suite interface {
-	// Name is the engine's: emm or gmsm.
-	Name() string
+// Digester computes digests and MACs. Safe for concurrent use, except what Hash returns.
+type Digester interface {
 	// Hash returns a new SM3.
 	Hash() hash.Hash
 	// Sum returns the SM3 of the concatenation of parts.
 	Sum(parts ...[]byte) [HashSize]byte
 	// MAC returns HMAC-SM3 under key of the concatenation of parts.
 	MAC(key []byte, parts ...[]byte) [HashSize]byte
+}
+
+// Suite is one engine. Safe for concurrent use.
+type Suite interface {
+	Digester
+	// Name is the engine's: emm or gmsm.
+	Name() string
 	// AEAD returns SM4-GCM under key (KeySize bytes), or ErrKey.
 	AEAD(key []byte) (AEAD, error)
-	// Verifier and Wrapper take a public key, or return ErrKey if it is not a point of the curve.
+	// Verifier takes a public key, or returns ErrKey if it is not a point of the curve.
 	Verifier(public Public) (Verifier, error)
+	// Wrapper takes a public key, or returns ErrKey if it is not a point of the curve.
 	Wrapper(public Public) (Wrapper, error)
-	// Generate makes a new private key from the system's randomness; Private reads one (1 <= d <= n-2), or returns ErrKey.
+	// Generate makes a new private key from the system's randomness.
 	Generate() (Private, error)
+	// Private reads a private key (1 <= d <= n-2), or returns ErrKey.
 	Private(d []byte) (Private, error)
 	// SelfTest runs the built-in vectors, those included that known faults of the libraries fail.
 	SelfTest() error
@@ -110,7 +122,8 @@ const (
 )
 
 // KeyRing keeps secret keys by id and works with them; it never hands one out. A later hardware
-// module stands behind the same calls. Safe for concurrent use. All calls return ErrNoKey for an unknown id or another use.
+// module stands behind the same calls. Safe for concurrent use. All calls return ErrNoKey for an
+// unknown id or another use.
 type KeyRing interface {
 	// Current returns the id of the newest key of a use.
 	Current(use Use) (id string, err error)
@@ -122,7 +135,8 @@ type KeyRing interface {
 	Unwrap(id string, wrapped []byte) ([]byte, error)
 	// MAC returns HMAC-SM3 with a key of UseToken or UseEvidence over the concatenation of parts.
 	MAC(id string, parts ...[]byte) ([HashSize]byte, error)
-	// Seal and Open use a key of UseData; the nonce is made inside and stands in front of the ciphertext.
+	// Seal and Open use a key of UseData; the nonce is made inside and stands in front of the
+	// ciphertext.
 	Seal(id string, plaintext, additional []byte) ([]byte, error)
 	Open(id string, sealed, additional []byte) ([]byte, error)
 }

@@ -6,8 +6,8 @@ import (
 	"gongji/crypto"
 )
 
-// RunBenchmarks measures an engine: sign, verify, wrap, unwrap, seal and open of 1 KiB, digest and MAC of a person's
-// token, each from all processors at once.
+// RunBenchmarks measures an engine: sign, verify, wrap, unwrap, seal and open of 1 KiB, digest and
+// MAC of a person's token, each from all processors at once.
 func RunBenchmarks(b *testing.B, suite crypto.Suite) {
 	b.Helper()
 	private, verifier, wrapper := generate(b, suite)

@@ -1,6 +1,6 @@
-// Package cryptotest is the contract test of package crypto: what each crypto.Suite and each crypto.KeyRing has
-// to do, the published vectors (accept and reject) as tests, the differential test of two engines,
-// and their benchmarks.
+// Package cryptotest is the contract test of package crypto: what each crypto.Suite and each
+// crypto.KeyRing has to do, the published vectors (accept and reject) as tests, the differential
+// test of two engines, and their benchmarks.
 package cryptotest
 
 import (
@@ -107,7 +107,8 @@ func testSign(t *testing.T, suite crypto.Suite) {
 				t.Errorf("%d bytes: %v", size, err)
 			}
 		}
-		// A longer message with the same beginning: an engine that takes messages for digests cuts them.
+		// A longer message with the same beginning: an engine that takes messages for digests cuts
+		// them.
 		refused(t, verifier, append(bytes.Clone(message), 0), sig)
 		refused(t, verifier, message[:size-1], sig)
 		refused(t, stranger, message, sig)
@@ -169,6 +170,7 @@ func testRefusedSignatures(t *testing.T, suite crypto.Suite) {
 // The curve, for points and keys at its edges.
 const (
 	hexP = "fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff"
+	hexB = "28e9fa9e9d9f5e344d5a9e4bcf6509a7f39789f515ab8f92ddbcbd414d940e93"
 	hexN = "fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123"
 )
 
@@ -214,6 +216,11 @@ func testRefusedPublics(t *testing.T, suite crypto.Suite) {
 		"all bits":        append(crypto.Public{4}, bytes.Repeat([]byte{0xff}, 64)...),
 		"x and y swapped": append(append(crypto.Public{4}, good[33:]...), good[1:33]...),
 	}
+	small := onCurve()
+	bad["x + p"] = point(new(big.Int).Add(small[0], p).Bytes(), scalar(small[1], 0))
+	if _, err := suite.Verifier(point(scalar(small[0], 0), scalar(small[1], 0))); err != nil {
+		t.Errorf("a small x: %v", err)
+	}
 	for name, key := range bad {
 		t.Run(name, func(t *testing.T) {
 			verifier, err := suite.Verifier(key)
@@ -225,6 +232,21 @@ func testRefusedPublics(t *testing.T, suite crypto.Suite) {
 				t.Errorf("wrapper: %v", err)
 			}
 		})
+	}
+}
+
+// onCurve is a point with a small x, to which p can be added within 32 bytes.
+func onCurve() [2]*big.Int {
+	p := number(hexP)
+	x := big.NewInt(1)
+	for {
+		square := new(big.Int).Mul(x, x)
+		square.Sub(square, big.NewInt(3)).Mul(square, x).Add(square, number(hexB))
+		y := new(big.Int).ModSqrt(square.Mod(square, p), p)
+		if y != nil {
+			return [2]*big.Int{x, y}
+		}
+		x.Add(x, big.NewInt(1))
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 	"gongji/crypto/sm"
 )
 
-// RunDifferential has two independent engines check each other on random input, rounds times: each verifies what the
-// other signed, unwraps what the other wrapped, opens what the other sealed, and refuses what the other refuses. A
-// failure prints the input.
+// RunDifferential has two independent engines check each other on random input, rounds times: each
+// verifies what the other signed, unwraps what the other wrapped, opens what the other sealed, and
+// refuses what the other refuses. A failure prints the input.
 func RunDifferential(t *testing.T, one, two crypto.Suite, rounds int) {
 	t.Helper()
 	for round := range rounds {

@@ -8,13 +8,15 @@ import (
 	"gongji/crypto/sm/vectors"
 )
 
-// vectorsKeyExchange: the key exchange of GB/T 32918.3 is not part of the contract; parcels carry their own key. The vector
-// still checks the engine's public keys, digests and key range, under arithmetic that is written for this test.
+// vectorsKeyExchange: the key exchange of GB/T 32918.3 is not part of the contract; parcels carry
+// their own key. The vector still checks the engine's public keys, digests and key range, under
+// arithmetic that is written for this test.
 func vectorsKeyExchange(t *testing.T, suite crypto.Suite, _ Raw) {
 	v, err := vectors.SM2Standard()
 	must(t, v, err)
 	k := v.KeyExchange
-	dA, dB, rA, rB := affineKey(t, suite, k.DA), affineKey(t, suite, k.DB), affineKey(t, suite, k.RA), affineKey(t, suite, k.RB)
+	dA, dB := affineKey(t, suite, k.DA), affineKey(t, suite, k.DB)
+	rA, rB := affineKey(t, suite, k.RA), affineKey(t, suite, k.RB)
 	zA, zB := identity(suite, dA.public, k.IDA), identity(suite, dB.public, k.IDB)
 	same(t, "key of A", agree(suite, dA, rA, dB, rB, zA, zB), k.K)
 	same(t, "key of B", agree(suite, dB, rB, dA, rA, zA, zB), k.K)
@@ -32,7 +34,10 @@ func affineKey(t *testing.T, suite crypto.Suite, d []byte) affine {
 	must(t, private, err)
 	key := private.Public()
 	return affine{
-		d: new(big.Int).SetBytes(d), x: new(big.Int).SetBytes(key[1:33]), y: new(big.Int).SetBytes(key[33:]), public: key,
+		d:      new(big.Int).SetBytes(d),
+		x:      new(big.Int).SetBytes(key[1:33]),
+		y:      new(big.Int).SetBytes(key[33:]),
+		public: key,
 	}
 }
 

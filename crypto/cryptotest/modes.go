@@ -38,8 +38,8 @@ type mode struct {
 	Key, IV, AAD, Tag, Plaintext, Ciphertext vectors.Hex
 }
 
-// vectorsModes: of the modes only GCM is part of the contract. The others check the engine's block under the standard
-// library's modes, and under a CCM and an XTS that are written for this test.
+// vectorsModes: of the modes only GCM is part of the contract. The others check the engine's block
+// under the standard library's modes, and under a CCM and an XTS that are written for this test.
 func vectorsModes(t *testing.T, suite crypto.Suite, raw Raw) {
 	var set struct{ Vectors []mode }
 	read(t, "sm4_modes_openssl.json", &set)
@@ -57,9 +57,11 @@ func vectorsModes(t *testing.T, suite crypto.Suite, raw Raw) {
 			case "SM4-CBC":
 				cipher.NewCBCEncrypter(block, v.IV).CryptBlocks(got, v.Plaintext)
 			case "SM4-OFB":
-				cipher.NewOFB(block, v.IV).XORKeyStream(got, v.Plaintext) //nolint:staticcheck // a vector, no use
+				//nolint:staticcheck // deprecated for use; this is a vector
+				cipher.NewOFB(block, v.IV).XORKeyStream(got, v.Plaintext)
 			case "SM4-CFB":
-				cipher.NewCFBEncrypter(block, v.IV).XORKeyStream(got, v.Plaintext) //nolint:staticcheck // a vector, no use
+				//nolint:staticcheck // deprecated for use; this is a vector
+				cipher.NewCFBEncrypter(block, v.IV).XORKeyStream(got, v.Plaintext)
 			case "SM4-CTR":
 				cipher.NewCTR(block, v.IV).XORKeyStream(got, v.Plaintext)
 			case "SM4-GCM":
@@ -143,8 +145,8 @@ func ccmOpen(block cipher.Block, tagSize int, nonce, sealed, additional []byte) 
 	return out, subtle.ConstantTimeCompare(tag, sealed[len(out):]) == 1
 }
 
-// xtsSeal is XTS of IEEE 1619 with ciphertext stealing; GB/T 17964 multiplies the tweak with the bits of each byte in the other
-// order.
+// xtsSeal is XTS of IEEE 1619 with ciphertext stealing; GB/T 17964 multiplies the tweak with the
+// bits of each byte in the other order.
 func xtsSeal(block, tweaks cipher.Block, iv, plaintext []byte, gb bool) []byte {
 	tweak := make([]byte, 16)
 	tweaks.Encrypt(tweak, iv)

@@ -23,8 +23,8 @@ func uses() []crypto.Use {
 	return []crypto.Use{crypto.UseSign, crypto.UseDecrypt, crypto.UseToken, crypto.UseData, crypto.UseEvidence}
 }
 
-// RunRingContract runs the contract of crypto.KeyRing over empty rings that fresh makes. suite verifies and wraps
-// from outside.
+// RunRingContract runs the contract of crypto.KeyRing over empty rings that fresh makes. suite
+// verifies and wraps from outside.
 func RunRingContract(t *testing.T, suite crypto.Suite, fresh func(t *testing.T) Ring) {
 	t.Helper()
 	tests := []struct {

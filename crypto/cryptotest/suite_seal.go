@@ -18,7 +18,8 @@ func aead(t testing.TB, suite crypto.Suite, key []byte) crypto.AEAD {
 
 func testSeal(t *testing.T, suite crypto.Suite) {
 	a := aead(t, suite, pattern(crypto.KeySize))
-	// Nonces with ff bytes at the end: a counter that carries wrongly gives two messages one key stream.
+	// Nonces with ff bytes at the end: a counter that carries wrongly gives two messages one key
+	// stream.
 	for _, last := range []byte{0, 1, 0xfe, 0xff} {
 		nonce := append(bytes.Repeat([]byte{0xff}, crypto.NonceSize-1), last)
 		for size := range 200 {

@@ -93,8 +93,9 @@ func testRefusedWraps(t *testing.T, suite crypto.Suite) {
 	}
 }
 
-// testOffCurve sends points that lie on other curves than SM2's, where the answers of a decryption that does not look
-// give the private key away: y^2 = x^3 - 3x - 2 is singular, and its p+1 points have subgroups of order 2^64, 257, 65537.
+// testOffCurve sends points that lie on other curves than SM2's, where the answers of a decryption
+// that does not look give the private key away: y^2 = x^3 - 3x - 2 is singular, and its p+1 points
+// have subgroups of order 2^64, 257, 65537.
 func testOffCurve(t *testing.T, suite crypto.Suite) {
 	private, _, wrapper := generate(t, suite)
 	wrapped, err := wrapper.Wrap(pattern(16))

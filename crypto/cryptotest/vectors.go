@@ -18,8 +18,8 @@ import (
 var files embed.FS
 
 // Raw is what vectors need of an engine and the contract does not give: the block cipher alone, a
-// signature over a digest, and operations with a nonce that is handed in. Engines export it in tests only. SignWith and
-// WrapWith are nil where the library makes its nonces itself.
+// signature over a digest, and operations with a nonce that is handed in. Engines export it in
+// tests only. SignWith and WrapWith are nil where the library makes its nonces itself.
 type Raw struct {
 	Block        func(key []byte) (cipher.Block, error)
 	VerifyDigest sm.VerifyDigest
@@ -172,8 +172,8 @@ func digest(suite crypto.Suite, key crypto.Public, id, message []byte) []byte {
 	return e[:]
 }
 
-// vectorsNegative has ciphertexts in the raw form 04 ‖ x ‖ y ‖ C3 ‖ C2, which the contract does not take: each is offered
-// as it is and, where it has the parts of one, as DER.
+// vectorsNegative has ciphertexts in the raw form 04 ‖ x ‖ y ‖ C3 ‖ C2, which the contract does not
+// take: each is offered as it is and, where it has the parts of one, as DER.
 func vectorsNegative(t *testing.T, suite crypto.Suite, _ Raw) {
 	list, err := vectors.SM2Negative()
 	must(t, list, err)
@@ -269,8 +269,8 @@ func readWycheproof(t *testing.T, name string, count int) wycheproof {
 	return set
 }
 
-// vectorsGCM: the contract's nonces have 12 bytes. Vectors with others are refused by it, and their valid ones check the
-// engine's block under the standard library's GCM.
+// vectorsGCM: the contract's nonces have 12 bytes. Vectors with others are refused by it, and their
+// valid ones check the engine's block under the standard library's GCM.
 func vectorsGCM(t *testing.T, suite crypto.Suite, raw Raw) {
 	for _, group := range readWycheproof(t, "wycheproof_sm4_gcm.json", 104).TestGroups {
 		for _, v := range group.Tests {
@@ -304,9 +304,9 @@ func vectorsGCM(t *testing.T, suite crypto.Suite, raw Raw) {
 	}
 }
 
-// vectorsCCM: CCM is not part of the contract. Parcels and files are sealed with GCM alone; one mode is less to get wrong,
-// and GCM is what both libraries and the hardware modules have. The vectors still check the engine's block, under a
-// CCM written for this test.
+// vectorsCCM: CCM is not part of the contract. Parcels and files are sealed with GCM alone; one
+// mode is less to get wrong, and GCM is what both libraries and the hardware modules have. The
+// vectors still check the engine's block, under a CCM written for this test.
 func vectorsCCM(t *testing.T, _ crypto.Suite, raw Raw) {
 	for _, group := range readWycheproof(t, "wycheproof_sm4_ccm.json", 184).TestGroups {
 		for _, v := range group.Tests {

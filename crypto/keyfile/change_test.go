@@ -293,19 +293,22 @@ func TestFull(t *testing.T) {
 	if _, err := ring.Generate(crypto.UseToken); !errors.Is(err, keyfile.ErrFull) {
 		t.Errorf("sequence: %v", err)
 	}
+	const limit = 4
 	dir := folder(t)
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	ring = open(t, dir, raw(t), keyfile.WithLimit(limit))
+	for range limit - 1 {
+		generate(t, ring, crypto.UseToken)
+	}
+	if err := ring.Destroy(generate(t, ring, crypto.UseData)); err != nil {
 		t.Fatal(err)
 	}
-	for i := range keyfile.KeysMax + 1 {
-		name := filepath.Join(dir, "gone-"+string([]byte{'a' + byte(i/26/26%26), 'a' + byte(i/26%26), 'a' + byte(i%26)}))
-		if err := os.Symlink("nothing", name+keyfile.Tombstone); err != nil { // cheaper than a file
-			t.Fatal(err)
-		}
+	if id, err := ring.Generate(crypto.UseToken); !errors.Is(err, keyfile.ErrFull) {
+		t.Errorf("%q: %v", id, err)
 	}
-	if _, err := keyfile.Open(dir, raw(t), emm.New()); !errors.Is(err, keyfile.ErrFull) {
+	if _, err := keyfile.Open(dir, raw(t), emm.New(), keyfile.WithLimit(limit-1)); !errors.Is(err, keyfile.ErrFull) {
 		t.Errorf("files: %v", err)
 	}
+	open(t, dir, raw(t), keyfile.WithLimit(limit))
 }
 
 // TestNoFolder: what the system refuses is told.

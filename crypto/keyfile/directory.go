@@ -17,7 +17,8 @@ const (
 	temporary             = ".new"
 )
 
-// KeysMax bounds the files of a ring, destroyed ones included: a month's data key for a human life, and rotations.
+// KeysMax bounds the files of a ring, destroyed ones included: a month's data key for a human life,
+// and rotations.
 const KeysMax = 4096
 
 // directory is the folder of a ring.
@@ -45,8 +46,9 @@ func openDirectory(path string) (*directory, error) {
 
 func (d *directory) close() error { return d.root.Close() }
 
-// list returns the ids that have a key file and those that were destroyed. Other files are left alone.
-func (d *directory) list() ([]string, map[string]struct{}, error) {
+// list returns the ids that have a key file and those that were destroyed, at most limit together.
+// Other files are left alone.
+func (d *directory) list(limit int) ([]string, map[string]struct{}, error) {
 	folder, err := d.root.Open(".")
 	if err != nil {
 		return nil, nil, fmt.Errorf("keyfile: %w", err)
@@ -66,7 +68,7 @@ func (d *directory) list() ([]string, map[string]struct{}, error) {
 			keys = append(keys, id)
 		}
 	}
-	if len(keys)+len(destroyed) > KeysMax {
+	if len(keys)+len(destroyed) > limit {
 		return nil, nil, ErrFull
 	}
 	return keys, destroyed, nil
@@ -94,9 +96,9 @@ func (d *directory) write(name string, raw []byte) error {
 	return d.sync()
 }
 
-// destroy leaves a mark first, so that a crash in between is finished at the next start; then it overwrites and
-// removes the file. On storage that writes elsewhere the overwriting does nothing: what counts is that the
-// key-encryption key is not there for long either.
+// destroy leaves a mark first, so that a crash in between is finished at the next start; then it
+// overwrites and removes the file. On storage that writes elsewhere the overwriting does nothing:
+// what counts is that the key-encryption key is not there for long either.
 func (d *directory) destroy(id string) error {
 	err := d.write(id+tombstone, nil)
 	if err != nil {

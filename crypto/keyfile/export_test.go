@@ -15,6 +15,9 @@ func (r *Ring) SpendSequence() {
 	r.table.Store(&next)
 }
 
+// WithLimit has a ring that is full earlier.
+func WithLimit(limit int) Option { return func(r *Ring) { r.limit = limit } }
+
 // Names of what tests change on disk.
 const (
 	Suffix    = suffix

@@ -10,8 +10,8 @@ import (
 	"gongji/crypto"
 )
 
-// magic begins each key file; the digit is the version. Another version has another magic, so that an old program
-// refuses a new file whole.
+// magic begins each key file; the digit is the version. Another version has another magic, so that
+// an old program refuses a new file whole.
 const magic = "GJKEY-1\n"
 
 // Limits of a key file, in bytes.

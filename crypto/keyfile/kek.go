@@ -33,7 +33,8 @@ const (
 	kdfArgon2id = 1 // Argon2id of the passphrase
 )
 
-// derivationsMax bounds the different salts and costs that one KEK works with: each costs a derivation.
+// derivationsMax bounds the different salts and costs that one KEK works with: each costs a
+// derivation.
 const derivationsMax = 16
 
 // saltSize is the size of every salt, in bytes.
@@ -61,9 +62,11 @@ type Cost struct {
 // DefaultCost is RFC 9106's second recommendation: about a tenth of a second.
 func DefaultCost() Cost { return Cost{Time: 3, MemoryKiB: 64 << 10, Threads: 4} }
 
-// valid bounds what a file may ask for: whoever can write it must not make a start take minutes or all memory.
+// valid bounds what a file may ask for: whoever can write it must not make a start take minutes or
+// all memory.
 func (c Cost) valid() bool {
-	return c.Time >= 1 && c.Time <= 16 && c.MemoryKiB >= 8<<10 && c.MemoryKiB <= 256<<10 && c.Threads >= 1 && c.Threads <= 8
+	return c.Time >= 1 && c.Time <= 16 && c.MemoryKiB >= 8<<10 && c.MemoryKiB <= 256<<10 &&
+		c.Threads >= 1 && c.Threads <= 8
 }
 
 // derivation says how a master key is made. The zero value is that of a raw KEK.
@@ -93,7 +96,8 @@ type KEK struct {
 	masters map[derivation][KEKSize]byte // at most derivationsMax
 }
 
-// RawKEK takes a key of KEKSize bytes, as a hardware module or a secret store hands out. Errors: crypto.ErrKey.
+// RawKEK takes a key of KEKSize bytes, as a hardware module or a secret store hands out. Errors:
+// crypto.ErrKey.
 func RawKEK(key []byte) (*KEK, error) {
 	if len(key) != KEKSize {
 		return nil, crypto.ErrKey
@@ -121,8 +125,8 @@ func PassphraseKEK(passphrase []byte, cost Cost) (*KEK, error) {
 	return k, nil
 }
 
-// ReadKEK reads a raw KEK from a file that only its owner can read: 64 hexadecimal digits, and a line end if
-// there is one. Errors: ErrPermissions, ErrFormat, those of os.
+// ReadKEK reads a raw KEK from a file that only its owner can read: 64 hexadecimal digits, and a
+// line end if there is one. Errors: ErrPermissions, ErrFormat, those of os.
 func ReadKEK(path string) (*KEK, error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -143,7 +147,8 @@ func ReadKEK(path string) (*KEK, error) {
 	return RawKEK(key)
 }
 
-// CreateKEK makes a new KEK and the file that ReadKEK reads; the file must not exist. Errors: those of os.
+// CreateKEK makes a new KEK and the file that ReadKEK reads; the file must not exist. Errors: those
+// of os.
 func CreateKEK(path string) (*KEK, error) {
 	key := make([]byte, KEKSize)
 	_, err := io.ReadFull(rand.Reader, key)

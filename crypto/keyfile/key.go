@@ -82,16 +82,19 @@ const (
 	boxHeader  = 1 + boxSalt + crypto.NonceSize
 	// Overhead is how much longer a sealed value is than its plaintext, in bytes.
 	Overhead = boxHeader + crypto.TagSize
-	// boxSealsMax is how many values one box seals: nonces are random, and at 2^31 of them under one key
-	// the chance that two are equal is still below 2^-34. A month at full load would pass 2^32.
+	// boxSealsMax is how many values one box seals: nonces are random, and at 2^31 of them under
+	// one key the chance that two are equal is still below 2^-34. A month at full load would pass
+	// 2^32.
 	boxSealsMax = 1 << 31
-	// boxesMax bounds the boxes of others that are kept ready, for each data key. Another one costs two microseconds.
+	// boxesMax bounds the boxes of others that are kept ready, for each data key. Another one costs
+	// two microseconds.
 	boxesMax = 256
 	boxLabel = "gongji data box v1"
 )
 
-// boxes seals and opens under a data key. Each process seals in boxes of its own, whose keys are derived from the data
-// key: nodes that share a data key never share a box, so the bound on nonces is a box's, not the month's.
+// boxes seals and opens under a data key. Each process seals in boxes of its own, whose keys are
+// derived from the data key: nodes that share a data key never share a box, so the bound on nonces
+// is a box's, not the month's.
 type boxes struct {
 	suite   crypto.Suite
 	secret  []byte

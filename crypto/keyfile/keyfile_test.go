@@ -80,7 +80,8 @@ func TestContract(t *testing.T) {
 	})
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
-		cryptotest.RunRingContract(t, emm.New(), func(*testing.T) cryptotest.Ring { return keyfile.NewMemory(emm.New()) })
+		memory := func(*testing.T) cryptotest.Ring { return keyfile.NewMemory(emm.New()) }
+		cryptotest.RunRingContract(t, emm.New(), memory)
 	})
 }
 
@@ -296,8 +297,8 @@ func TestKEKFile(t *testing.T) {
 		t.Errorf("none: %v", err)
 	}
 	for name, text := range map[string]string{
-		"empty": "", "short": strings.Repeat("a", 62), "no digits": strings.Repeat("g", 64), "long": strings.Repeat("a", 66),
-		"two line ends": strings.Repeat("a", 63) + "\n\n",
+		"empty": "", "short": strings.Repeat("a", 62), "long": strings.Repeat("a", 66),
+		"no digits": strings.Repeat("g", 64), "two line ends": strings.Repeat("a", 63) + "\n\n",
 	} {
 		bad := filepath.Join(t.TempDir(), "bad")
 		if err := os.WriteFile(bad, []byte(text), 0o600); err != nil {

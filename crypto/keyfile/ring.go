@@ -1,11 +1,14 @@
-// Package keyfile is a crypto.KeyRing whose keys stand in files, each wrapped with SM4-GCM under a key-encryption
-// key that comes from a passphrase (Argon2id) or is handed in. It also keeps a ring in memory, for tests.
+// Package keyfile is a crypto.KeyRing whose keys stand in files, each wrapped with SM4-GCM under a
+// key-encryption key that comes from a passphrase (Argon2id) or is handed in. It also keeps a ring
+// in memory, for tests.
 //
-// The ring works with keys and hands none out: a caller knows ids. What leaves it is a key file wrapped under
-// another key-encryption key (Export), which Restore takes. A key's id carries its use and its month.
+// The ring works with keys and hands none out: a caller knows ids. What leaves it is a key file
+// wrapped under another key-encryption key (Export), which Restore takes. A key's id carries its
+// use and its month.
 //
-// Each file is one key: a strict header (version, derivation, use, sequence, time, id), which is authenticated, and
-// the sealed secret. The folder is the owner's alone (0700, files 0600) or the ring does not open.
+// Each file is one key: a strict header (version, derivation, use, sequence, time, id), which is
+// authenticated, and the sealed secret. The folder is the owner's alone (0700, files 0600) or the
+// ring does not open.
 package keyfile
 
 import (
@@ -37,14 +40,15 @@ var (
 	ErrUse = errors.New("keyfile: unknown use")
 )
 
-// Ring is a crypto.KeyRing. Safe for concurrent use; several processes may open one folder, and see each other's changes
-// with Reload.
+// Ring is a crypto.KeyRing. Safe for concurrent use; several processes may open one folder, and see
+// each other's changes with Reload.
 type Ring struct {
 	suite  crypto.Suite
 	dir    *directory // nil in memory
 	kek    *KEK       // nil in memory
 	now    func() time.Time
 	random io.Reader
+	limit  int // KeysMax, or less in a test
 
 	months sync.Mutex // of those who ask for a month's key
 	mu     sync.Mutex // of those who change the table
@@ -68,8 +72,9 @@ type Option func(*Ring)
 // WithClock has new keys dated by now instead of time.Now.
 func WithClock(now func() time.Time) Option { return func(r *Ring) { r.now = now } }
 
-// WithRandom has keys, ids and nonces drawn from random instead of crypto/rand: for simulations that have to
-// repeat, never for a ring that guards anything. Signatures and wraps still take the system's randomness.
+// WithRandom has keys, ids and nonces drawn from random instead of crypto/rand: for simulations
+// that have to repeat, never for a ring that guards anything. Signatures and wraps still take the
+// system's randomness.
 func WithRandom(random io.Reader) Option {
 	return func(r *Ring) { r.random = &lockedReader{inner: random} }
 }
@@ -92,8 +97,9 @@ func NewMemory(suite crypto.Suite, options ...Option) *Ring {
 	return r
 }
 
-// Open opens the ring in the folder dir, and makes the folder if it is not there. A key file that does not open is
-// an error: a node must not start with a part of its keys. Errors: ErrPermissions, ErrFormat, ErrKEK, ErrFull, those of os.
+// Open opens the ring in the folder dir, and makes the folder if it is not there. A key file that
+// does not open is an error: a node must not start with a part of its keys. Errors: ErrPermissions,
+// ErrFormat, ErrKEK, ErrFull, those of os.
 func Open(dir string, kek *KEK, suite crypto.Suite, options ...Option) (*Ring, error) {
 	if kek == nil {
 		return nil, ErrKEK
@@ -113,7 +119,7 @@ func Open(dir string, kek *KEK, suite crypto.Suite, options ...Option) (*Ring, e
 }
 
 func newRing(suite crypto.Suite, options []Option) *Ring {
-	r := &Ring{suite: suite, now: time.Now, random: rand.Reader}
+	r := &Ring{suite: suite, now: time.Now, random: rand.Reader, limit: KeysMax}
 	for _, option := range options {
 		option(r)
 	}
@@ -128,14 +134,15 @@ func (r *Ring) Close() error {
 	return r.dir.close()
 }
 
-// Reload reads the folder again: keys that another process made appear, those that it destroyed go. Errors as Open.
+// Reload reads the folder again: keys that another process made appear, those that it destroyed go.
+// Errors as Open.
 func (r *Ring) Reload() error {
 	if r.dir == nil {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ids, destroyed, err := r.dir.list()
+	ids, destroyed, err := r.dir.list(r.limit)
 	if err != nil {
 		return err
 	}
@@ -208,10 +215,12 @@ func (r *Ring) IDs(use crypto.Use) []string {
 	return ids
 }
 
-// Generate makes a new key, which is then the current one of its use, and returns its id. Errors: ErrUse, ErrFull, those of os.
+// Generate makes a new key, which is then the current one of its use, and returns its id. Errors:
+// ErrUse, ErrFull, those of os.
 func (r *Ring) Generate(use crypto.Use) (string, error) { return r.generate(use, r.now()) }
 
-// Monthly returns the data key of the month of t (China Standard Time), and makes it if there is none. Errors as Generate.
+// Monthly returns the data key of the month of t (China Standard Time), and makes it if there is
+// none. Errors as Generate.
 func (r *Ring) Monthly(t time.Time) (string, error) {
 	r.months.Lock()
 	defer r.months.Unlock()
@@ -244,8 +253,9 @@ func (r *Ring) generate(use crypto.Use, month time.Time) (string, error) {
 	return r.add(use, month, secret)
 }
 
-// Import adds a secret that was made elsewhere, as a new key, and returns its id. It is 32 bytes for UseSign, UseDecrypt,
-// UseToken and UseEvidence and 16 for UseData. Errors: ErrUse, crypto.ErrKey, as Generate.
+// Import adds a secret that was made elsewhere, as a new key, and returns its id. It is 32 bytes
+// for UseSign, UseDecrypt, UseToken and UseEvidence and 16 for UseData. Errors: ErrUse,
+// crypto.ErrKey, as Generate.
 func (r *Ring) Import(use crypto.Use, secret []byte) (string, error) {
 	if secretSize(use) == 0 {
 		return "", ErrUse
@@ -293,7 +303,7 @@ func (r *Ring) insert(h header, secret []byte) error {
 	if _, ok := old.keys[h.id]; ok {
 		return ErrExists
 	}
-	if len(old.keys)+len(old.destroyed) >= KeysMax || old.sequence == 1<<32-1 {
+	if len(old.keys)+len(old.destroyed) >= r.limit || old.sequence == 1<<32-1 {
 		return ErrFull
 	}
 	if !validID(h.id) || h.created.Unix() < 0 || h.created.Unix() > timeMax {

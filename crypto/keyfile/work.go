@@ -83,8 +83,9 @@ func (r *Ring) Open(id string, sealed, additional []byte) ([]byte, error) {
 	return k.boxes.open(sealed, additional)
 }
 
-// Destroy removes a key for good: what was sealed under it stays sealed. Restore refuses its id from then on. A copy that was
-// exported before is the business of who keeps it. Errors: crypto.ErrNoKey, ErrFull, those of os.
+// Destroy removes a key for good: what was sealed under it stays sealed. Restore refuses its id
+// from then on. A copy that was exported before is the business of who keeps it. Errors:
+// crypto.ErrNoKey, ErrFull, those of os.
 func (r *Ring) Destroy(id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,8 +109,9 @@ func (r *Ring) Destroy(id string) error {
 	return nil
 }
 
-// Export returns the file of a key, wrapped under kek instead of the ring's key: a backup, or the way of a data key to
-// the other nodes of its region. Errors: crypto.ErrNoKey, ErrKEK without a kek.
+// Export returns the file of a key, wrapped under kek instead of the ring's key: a backup, or the
+// way of a data key to the other nodes of its region. Errors: crypto.ErrNoKey, ErrKEK without a
+// kek.
 func (r *Ring) Export(id string, kek *KEK) ([]byte, error) {
 	if kek == nil {
 		return nil, ErrKEK
@@ -122,8 +124,9 @@ func (r *Ring) Export(id string, kek *KEK) ([]byte, error) {
 	return wrap(r.suite, kek, h, k.secret, r.random)
 }
 
-// Restore adds the key of a file that Export made, under its own id and sequence number, and returns the id. Errors:
-// ErrFormat, ErrKEK, ErrExists, ErrDestroyed, ErrFull, crypto.ErrKey, those of os.
+// Restore adds the key of a file that Export made, under its own id and sequence number, and
+// returns the id. Errors: ErrFormat, ErrKEK, ErrExists, ErrDestroyed, ErrFull, crypto.ErrKey, those
+// of os.
 func (r *Ring) Restore(file []byte, kek *KEK) (string, error) {
 	if kek == nil {
 		return "", ErrKEK

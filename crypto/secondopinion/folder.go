@@ -10,12 +10,13 @@ import (
 )
 
 // FolderMax bounds the files of a Folder; beyond it nothing more is kept until people have looked.
-const FolderMax = 1024
+const FolderMax = 512
 
 // ErrFolderFull: the folder has FolderMax files.
 var ErrFolderFull = errors.New("secondopinion: folder is full")
 
-// Folder is a Sink of one file for each disagreement, readable by the owner only: a message may hold persons.
+// Folder is a Sink of one file for each disagreement, readable by the owner only: a message may
+// hold persons.
 type Folder struct{ path string }
 
 var _ Sink = (*Folder)(nil)

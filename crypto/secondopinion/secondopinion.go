@@ -1,14 +1,17 @@
-// Package secondopinion puts some signatures to a second engine. One library refused valid signatures for years through a
-// carry fault; two independent engines would have shown it on the first day.
+// Package secondopinion puts some signatures to a second engine. One library refused valid
+// signatures for years through a carry fault; two independent engines would have shown it on the
+// first day.
 //
-// The chosen engine alone decides what is valid. A signature of a known member that it refuses, and a sample of those
-// it accepts, are also put to the other engine. When the two disagree, nobody knows who is wrong: the disagreement is
-// counted, logged, kept with its bytes, and reported as ErrDisagreement, so that the caller neither applies
-// the message nor refuses it for good, but leaves it unacknowledged. The second engine never lets a message in.
+// The chosen engine alone decides what is valid. A signature of a known member that it refuses, and
+// a sample of those it accepts, are also put to the other engine. When the two disagree, nobody
+// knows who is wrong: the disagreement is counted, logged, kept with its bytes, and reported as
+// ErrDisagreement, so that the caller neither applies the message nor refuses it for good, but
+// leaves it unacknowledged. The second engine never lets a message in.
 //
-// The bounds: at most one opinion for each peer in an interval and one at a time in all (a guarded verification costs the other engine
-// two milliseconds), so that forged signatures buy no work. What finds no free place gets the chosen engine's verdict
-// and is counted; links resend, so that a wrong refusal comes again.
+// The bounds: at most one opinion for each peer in an interval and one at a time in all (a guarded
+// verification costs the other engine two milliseconds), so that forged signatures buy no work.
+// What finds no free place gets the chosen engine's verdict and is counted; links resend, so that a
+// wrong refusal comes again.
 package secondopinion
 
 import (
@@ -26,7 +29,8 @@ import (
 
 // Errors.
 var (
-	// ErrDisagreement: the engines do not agree on this signature. The message is neither applied nor acknowledged.
+	// ErrDisagreement: the engines do not agree on this signature. The message is neither applied
+	// nor acknowledged.
 	ErrDisagreement = errors.New("crypto: engines disagree on a signature")
 	// ErrConfig: an engine, the clock or the logger is missing, or a number is out of bounds.
 	ErrConfig = errors.New("secondopinion: bad configuration")
@@ -44,7 +48,8 @@ const (
 	RememberedMax = 1024
 	// KeptMax bounds the disagreements that one process hands to its sink.
 	KeptMax = 256
-	// MessageMax bounds the message that is kept with a disagreement, in bytes; of a longer one only the digest is.
+	// MessageMax bounds the message that is kept with a disagreement, in bytes; of a longer one
+	// only the digest is.
 	MessageMax = 64 << 10
 )
 
@@ -134,7 +139,8 @@ type Verifier struct {
 
 var _ crypto.Verifier = (*Verifier)(nil)
 
-// Verifier returns the verifier of a known member's key. peer names it in logs and limits. Errors: crypto.ErrKey.
+// Verifier returns the verifier of a known member's key. peer names it in logs and limits. Errors:
+// crypto.ErrKey.
 func (o *Opinion) Verifier(name string, public crypto.Public) (*Verifier, error) {
 	p, err := o.newPeer(name, public)
 	if err != nil {
@@ -146,9 +152,9 @@ func (o *Opinion) Verifier(name string, public crypto.Public) (*Verifier, error)
 // Verify returns nil, crypto.ErrSignature or ErrDisagreement.
 func (v *Verifier) Verify(message, sig []byte) error { return v.opinion.verify(v.peer, message, sig) }
 
-// Verify is for callers that have a public key and no place to keep a Verifier, as a federation.Sealer. public is
-// of a known member: another one would push members out of what is kept ready. Errors: nil, crypto.ErrKey,
-// crypto.ErrSignature, ErrDisagreement.
+// Verify is for callers that have a public key and no place to keep a Verifier, as a
+// federation.Sealer. public is of a known member: another one would push members out of what is
+// kept ready. Errors: nil, crypto.ErrKey, crypto.ErrSignature, ErrDisagreement.
 func (o *Opinion) Verify(public crypto.Public, message, sig []byte) error {
 	p, err := o.find(public)
 	if err != nil {
@@ -264,7 +270,8 @@ func (o *Opinion) due(p *peer, accepts bool) bool {
 	return true
 }
 
-// known reports a disagreement that was found before: its repeat within the interval must not slip through.
+// known reports a disagreement that was found before: its repeat within the interval must not slip
+// through.
 func (o *Opinion) known(p *peer, message, sig []byte) bool {
 	o.mu.Lock()
 	none := len(o.remembered) == 0
@@ -279,7 +286,8 @@ func (o *Opinion) known(p *peer, message, sig []byte) bool {
 	return ok
 }
 
-// identify binds key, signature and message. Both lengths in front are fixed, the signature's by its digest.
+// identify binds key, signature and message. Both lengths in front are fixed, the signature's by
+// its digest.
 func (o *Opinion) identify(p *peer, message, sig []byte) [crypto.HashSize]byte {
 	of := o.config.Chosen.Sum(sig)
 	return o.config.Chosen.Sum(p.public, of[:], message)

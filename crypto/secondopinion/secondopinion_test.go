@@ -59,7 +59,8 @@ func (v verifier) Verify(message, sig []byte) error {
 
 func right(genuine bool, _ []byte) bool { return genuine }
 
-// refusing refuses the genuine signatures of messages with that beginning: a fault as the carry fault was.
+// refusing refuses the genuine signatures of messages with that beginning: a fault as the carry
+// fault was.
 func refusing(beginning string) func(bool, []byte) bool {
 	return func(genuine bool, message []byte) bool {
 		return genuine && !bytes.HasPrefix(message, []byte(beginning))
@@ -108,7 +109,8 @@ func newFixture(t *testing.T, change func(*secondopinion.Config)) *fixture {
 	}
 	f.private = private
 	config := secondopinion.Config{
-		Chosen: f.chosen, Other: f.other, Logger: slog.New(slog.NewJSONHandler(f.log, nil)), Registerer: f.registry, Sink: f,
+		Chosen: f.chosen, Other: f.other, Registerer: f.registry, Sink: f,
+		Logger: slog.New(slog.NewJSONHandler(f.log, nil)),
 		Now: func() time.Time {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -196,7 +198,8 @@ func TestAgreement(t *testing.T) {
 	}
 }
 
-// TestWrongRefusal: the chosen engine refuses a valid signature. It is not accepted, but left unacknowledged, now and at each repeat.
+// TestWrongRefusal: the chosen engine refuses a valid signature. It is not accepted, but left
+// unacknowledged, now and at each repeat.
 func TestWrongRefusal(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
@@ -223,7 +226,8 @@ func TestWrongRefusal(t *testing.T) {
 	}
 }
 
-// TestWrongAcceptance: the other engine refuses what the chosen one accepts. Nobody knows who is right.
+// TestWrongAcceptance: the other engine refuses what the chosen one accepts. Nobody knows who is
+// right.
 func TestWrongAcceptance(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(c *secondopinion.Config) { c.Sample = 1 })
@@ -264,7 +268,8 @@ func TestNoSample(t *testing.T) {
 	}
 }
 
-// TestOneAtATime: while the other engine works for one peer, the others get the chosen engine's verdict.
+// TestOneAtATime: while the other engine works for one peer, the others get the chosen engine's
+// verdict.
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
@@ -464,7 +469,8 @@ func TestFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var record map[string]any
-	if err := json.Unmarshal(raw, &record); err != nil || record["message"] != "706f69736f6e" || record["chosen"] != "chosen" {
+	err = json.Unmarshal(raw, &record)
+	if err != nil || record["message"] != "706f69736f6e" || record["chosen"] != "chosen" {
 		t.Errorf("%s, %v", raw, err)
 	}
 	for i := range secondopinion.FolderMax {

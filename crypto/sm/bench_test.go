@@ -10,7 +10,8 @@ import (
 	"gongji/crypto/sm/gmsm"
 )
 
-// BenchmarkEngines measures both engines in one run, so that their ratio holds on a loaded machine too.
+// BenchmarkEngines measures both engines in one run, so that their ratio holds on a loaded machine
+// too.
 func BenchmarkEngines(b *testing.B) {
 	for _, suite := range []crypto.Suite{emm.New(), gmsm.New()} {
 		b.Run(suite.Name(), func(b *testing.B) {

@@ -21,8 +21,9 @@ const (
 	errLength fault = "wrong length"
 )
 
-// element splits der into the content of its first element, which must have the tag, and what follows it. Only
-// definite lengths in their shortest form pass: DER has one encoding of each value.
+// element splits der into the content of its first element, which must have the tag, and what
+// follows it. Only definite lengths in their shortest form pass: DER has one encoding of each
+// value.
 func element(der []byte, tag byte) ([]byte, []byte, error) {
 	if len(der) < 2 || der[0] != tag {
 		return nil, nil, errDER
@@ -43,7 +44,8 @@ func element(der []byte, tag byte) ([]byte, []byte, error) {
 	return body[:length], body[length:], nil
 }
 
-// unsigned reads an INTEGER of at most 256 bits that is not negative and minimally encoded into value.
+// unsigned reads an INTEGER of at most 256 bits that is not negative and minimally encoded into
+// value.
 func unsigned(der []byte, value *[scalarSize]byte) ([]byte, error) {
 	content, rest, err := element(der, tagInteger)
 	if err != nil {
@@ -93,8 +95,9 @@ func appendUnsigned(dst []byte, value *[scalarSize]byte) []byte {
 // Signature is an SM2 signature taken apart, both numbers big endian and padded.
 type Signature struct{ R, S [scalarSize]byte }
 
-// ParseSignature reads a strict DER signature (GM/T 0009) with 1 <= r, s <= n-1. Each (r, s) has one encoding:
-// a changed encoding of a genuine signature is refused, so the bytes may stand for the signature.
+// ParseSignature reads a strict DER signature (GM/T 0009) with 1 <= r, s <= n-1. Each (r, s) has
+// one encoding: a changed encoding of a genuine signature is refused, so the bytes may stand for
+// the signature.
 func ParseSignature(der []byte) (Signature, error) {
 	var sig Signature
 	if len(der) > crypto.SigMax {
@@ -136,9 +139,9 @@ type Ciphertext struct {
 	C2 []byte
 }
 
-// ParseCiphertext reads the strict DER of GM/T 0009 (x, y, C3, C2) of at most crypto.WrapMax bytes. C1 is on
-// the curve: a point off it, handed to a decryption that does not look, gives bits of the private key away.
-// The parts of the result point into der, except C1.
+// ParseCiphertext reads the strict DER of GM/T 0009 (x, y, C3, C2) of at most crypto.WrapMax bytes.
+// C1 is on the curve: a point off it, handed to a decryption that does not look, gives bits of the
+// private key away. The parts of the result point into der, except C1.
 func ParseCiphertext(der []byte) (Ciphertext, error) {
 	var c Ciphertext
 	if len(der) > crypto.WrapMax {

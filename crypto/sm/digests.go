@@ -16,14 +16,15 @@ const (
 	outerPad = 0x5c
 )
 
-// Digests is the SM3 part of an engine: one-shot digests and MACs over pooled states. Safe for concurrent use.
+// Digests is the SM3 part of an engine: one-shot digests and MACs over pooled states. Safe for
+// concurrent use.
 type Digests struct {
 	fresh func() hash.Hash
 	pool  sync.Pool
 }
 
-// digestState is what one digest needs. The output lives here because a buffer on the stack would escape through
-// the interface hash.Hash and cost an allocation for each digest.
+// digestState is what one digest needs. The output lives here because a buffer on the stack would
+// escape through the interface hash.Hash and cost an allocation for each digest.
 type digestState struct {
 	hash hash.Hash
 	pad  [block]byte

@@ -7,8 +7,8 @@ import (
 	"gongji/crypto"
 )
 
-// hedgeBlocks bounds what one Hedge gives, in blocks of crypto.HashSize bytes: a nonce takes 40 bytes, and no
-// operation draws more than a few.
+// hedgeBlocks bounds what one Hedge gives, in blocks of crypto.HashSize bytes: a nonce takes 40
+// bytes, and no operation draws more than a few.
 const hedgeBlocks = 1 << 10
 
 // hedgeLabel separates the seed of nonces from every other use of the key.
@@ -16,9 +16,10 @@ const hedgeLabel = "gongji sm2 nonce v1"
 
 const errExhausted fault = "randomness exhausted"
 
-// Hedge is a reader of nonces for one operation: HMAC-SM3 in counter mode under a seed made of the private
-// key, the message and fresh randomness. When the randomness repeats, as after a virtual machine went back to a
-// snapshot, two messages still have two nonces; one nonce for two messages would give the key away.
+// Hedge is a reader of nonces for one operation: HMAC-SM3 in counter mode under a seed made of the
+// private key, the message and fresh randomness. When the randomness repeats, as after a virtual
+// machine went back to a snapshot, two messages still have two nonces; one nonce for two messages
+// would give the key away.
 type Hedge struct {
 	Redacted
 	mac   func(key []byte, parts ...[]byte) [crypto.HashSize]byte

@@ -9,8 +9,8 @@ import (
 	"gongji/crypto"
 )
 
-// uncompressed is the first byte of a point whose both coordinates follow. Compressed points are refused:
-// gmsm reads and writes them wrongly.
+// uncompressed is the first byte of a point whose both coordinates follow. Compressed points are
+// refused: gmsm reads and writes them wrongly.
 const uncompressed = 0x04
 
 // The recommended curve of GB/T 32918.5. The tables are never written.
@@ -55,8 +55,8 @@ func Uncompressed(x, y *[scalarSize]byte) crypto.Public {
 	return append(out, y[:]...)
 }
 
-// CheckPublic returns nil if public is 04 ‖ x ‖ y with x, y < p on the curve. The order of the curve is prime, so each
-// such point is a valid key.
+// CheckPublic returns nil if public is 04 ‖ x ‖ y with x, y < p on the curve. The order of the
+// curve is prime, so each such point is a valid key.
 func CheckPublic(public crypto.Public) error {
 	if len(public) != crypto.PublicSize || public[0] != uncompressed {
 		return errLength
@@ -81,8 +81,8 @@ func CheckPublic(public crypto.Public) error {
 	return nil
 }
 
-// CheckPrivate returns nil if d has crypto.PrivateSize bytes and 1 <= d <= n-2 (GB/T 32918.1). It takes the same time
-// for each d.
+// CheckPrivate returns nil if d has crypto.PrivateSize bytes and 1 <= d <= n-2 (GB/T 32918.1). It
+// takes the same time for each d.
 func CheckPrivate(d []byte) error {
 	if len(d) != crypto.PrivateSize {
 		return errLength

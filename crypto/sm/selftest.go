@@ -9,15 +9,16 @@ import (
 	"gongji/crypto/sm/vectors"
 )
 
-// ErrSelfTest: the engine does not compute what the standards say. Nothing may be signed or accepted with it.
+// ErrSelfTest: the engine does not compute what the standards say. Nothing may be signed or
+// accepted with it.
 var ErrSelfTest = errors.New("crypto: self test failed")
 
-// VerifyDigest checks a signature over a digest that already holds the user id. Only vectors use it; everything
-// else verifies messages.
+// VerifyDigest checks a signature over a digest that already holds the user id. Only vectors use
+// it; everything else verifies messages.
 type VerifyDigest func(public crypto.Public, digest, sig []byte) bool
 
-// SelfTest runs the built-in vectors against an engine. It takes some tens of milliseconds and returns ErrSelfTest
-// with the name of what failed.
+// SelfTest runs the built-in vectors against an engine. It takes some tens of milliseconds and
+// returns ErrSelfTest with the name of what failed.
 func SelfTest(suite crypto.Suite, verify VerifyDigest) error {
 	tests := []struct {
 		name string
@@ -141,7 +142,8 @@ func testMustAccept(verify VerifyDigest) error {
 		return err
 	}
 	for _, m := range v.MustAccept {
-		if len(m.SPKI) < crypto.PublicSize || !verify(crypto.Public(m.SPKI[len(m.SPKI)-crypto.PublicSize:]), m.E, m.Sig) {
+		at := len(m.SPKI) - crypto.PublicSize
+		if at < 0 || !verify(crypto.Public(m.SPKI[at:]), m.E, m.Sig) {
 			return fault("valid signature refused")
 		}
 	}

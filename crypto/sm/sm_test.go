@@ -18,7 +18,8 @@ import (
 	"gongji/crypto/sm/gmsm"
 )
 
-// differentialRounds keeps the test below two seconds: a round costs ten milliseconds, nearly all of it in gmsm.
+// differentialRounds keeps the test below two seconds: a round costs ten milliseconds, nearly all
+// of it in gmsm.
 const differentialRounds = 120
 
 func TestDifferential(t *testing.T) {
@@ -112,7 +113,8 @@ func TestSignatureRoundTrip(t *testing.T) {
 	t.Parallel()
 	values := []*big.Int{
 		big.NewInt(1), big.NewInt(127), big.NewInt(128), big.NewInt(255), big.NewInt(256),
-		new(big.Int).Lsh(big.NewInt(1), 247), new(big.Int).Lsh(big.NewInt(1), 248), new(big.Int).Lsh(big.NewInt(1), 255),
+		new(big.Int).Lsh(big.NewInt(1), 247), new(big.Int).Lsh(big.NewInt(1), 248),
+		new(big.Int).Lsh(big.NewInt(1), 255),
 	}
 	for _, r := range values {
 		for _, s := range values {
@@ -130,6 +132,58 @@ func TestSignatureRoundTrip(t *testing.T) {
 			if err != nil || back != sig {
 				t.Errorf("%x: %v", want, err)
 			}
+		}
+	}
+}
+
+// TestStrict: small numbers show each rule alone, where an engine would refuse for other reasons
+// too.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	one := []byte{2, 1, 1}
+	for name, number := range map[string][]byte{
+		"empty":          {2, 0},
+		"negative":       {2, 1, 0x80},
+		"two zeros":      {2, 2, 0, 1},
+		"padded":         {2, 2, 0, 0x7f},
+		"zero":           {2, 1, 0},
+		"padded zero":    {2, 2, 0, 0},
+		"long length":    {2, 0x81, 1, 1},
+		"longer length":  {2, 0x82, 0, 1, 1},
+		"longest length": {2, 0x84, 0, 0, 0, 1, 1},
+		"no length":      {2},
+		"short":          {2, 2, 1},
+		"octets":         {4, 1, 1},
+		"33 bytes":       append([]byte{2, 33, 1}, make([]byte, 32)...),
+	} {
+		for _, body := range [][]byte{append(bytes.Clone(number), one...), append(bytes.Clone(one), number...)} {
+			if sig, err := sm.ParseSignature(append([]byte{0x30, byte(len(body))}, body...)); err == nil {
+				t.Errorf("%s: %x", name, sig)
+			}
+		}
+	}
+	if _, err := sm.ParseSignature([]byte{0x30, 7, 2, 2, 0, 0x80, 2, 1, 0x7f}); err != nil {
+		t.Errorf("128 and 127: %v", err)
+	}
+}
+
+func TestStrictCiphertext(t *testing.T) {
+	t.Parallel()
+	private, err := emm.New().Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		digest, secret int
+		good           bool
+	}{{32, 1, true}, {32, 300, true}, {32, 0, false}, {31, 1, false}, {33, 1, false}, {0, 1, false}, {32, 500, false}} {
+		c := sm.Ciphertext{C1: private.Public(), C3: make([]byte, test.digest), C2: make([]byte, test.secret)}
+		back, err := sm.ParseCiphertext(c.DER())
+		if (err == nil) != test.good {
+			t.Errorf("%+v: %v", test, err)
+		}
+		if test.good && !bytes.Equal(back.DER(), c.DER()) {
+			t.Errorf("%+v: %x", test, back.DER())
 		}
 	}
 }
@@ -190,7 +244,8 @@ func TestHedge(t *testing.T) {
 	if base != draw("key", "message", "r") {
 		t.Error("not a function of its input")
 	}
-	for _, other := range []string{draw("kez", "message", "r"), draw("key", "messagf", "r"), draw("key", "message", "s")} {
+	others := []string{draw("kez", "message", "r"), draw("key", "messagf", "r"), draw("key", "message", "s")}
+	for _, other := range others {
 		if other == base || other[:32] == base[:32] {
 			t.Error("the same nonce")
 		}

@@ -1,11 +1,12 @@
 // Package emm is the default engine: github.com/emmansun/gmsm behind the guards of crypto/sm.
 //
-// Secret keys are handled in constant time where the processor has the instructions (CheckPlatform). The version
-// is pinned to v0.44.1 exactly: every version before it refuses some valid signatures through a carry fault in its
-// field arithmetic, a class of fault that can also give private keys away. SelfTest has the signature that shows it.
+// Secret keys are handled in constant time where the processor has the instructions
+// (CheckPlatform). The version is pinned to v0.44.1 exactly: every version before it refuses some
+// valid signatures through a carry fault in its field arithmetic, a class of fault that can also
+// give private keys away. SelfTest has the signature that shows it.
 //
-// The library reads a call without SM2 options as "the message is already a digest" and cuts it at 32 bytes without a
-// word; this package always passes them.
+// The library reads a call without SM2 options as "the message is already a digest" and cuts it at
+// 32 bytes without a word; this package always passes them.
 package emm
 
 import (
@@ -73,7 +74,8 @@ func (a *aead) Open(dst, nonce, ciphertext, additional []byte) ([]byte, error) {
 	return opened, nil
 }
 
-// peer is one public key. The library hangs what it computed for a key on the pointer: one for each peer.
+// peer is one public key. The library hangs what it computed for a key on the pointer: one for each
+// peer.
 type peer struct{ key *ecdsa.PublicKey }
 
 func newPeer(public crypto.Public) (*peer, error) {
@@ -127,12 +129,13 @@ func (p *peer) Wrap(secret []byte) ([]byte, error) {
 	return p.wrap(secret, rand.Reader)
 }
 
-// wrapTries bounds the nonces that one wrap draws. A nonce is refused when the mask that it makes is all zeros: one in
-// 256 for a secret of one byte, never for a key.
+// wrapTries bounds the nonces that one wrap draws. A nonce is refused when the mask that it makes
+// is all zeros: one in 256 for a secret of one byte, never for a key.
 const wrapTries = 16
 
-// wrap hands the library one nonce for each call. When the library draws a second one itself, after a mask of zeros, it
-// goes on with the point that it has overwritten, and what it returns opens for nobody.
+// wrap hands the library one nonce for each call. When the library draws a second one itself, after
+// a mask of zeros, it goes on with the point that it has overwritten, and what it returns opens for
+// nobody.
 func (p *peer) wrap(secret []byte, random io.Reader) ([]byte, error) {
 	for range wrapTries {
 		nonce, err := sm.NewScalar(random)
@@ -169,7 +172,8 @@ type private struct {
 	d      [crypto.PrivateSize]byte
 }
 
-// Private reads d. The public half is always computed from it: with a foreign one the library would sign all the same.
+// Private reads d. The public half is always computed from it: with a foreign one the library would
+// sign all the same.
 func (*suite) Private(d []byte) (crypto.Private, error) {
 	if sm.CheckPrivate(d) != nil {
 		return nil, crypto.ErrKey

@@ -13,7 +13,9 @@ import (
 func TestContract(t *testing.T) { cryptotest.RunSuiteContract(t, emm.New()) }
 
 func TestVectors(t *testing.T) {
-	cryptotest.RunVectors(t, emm.New(), cryptotest.Raw{Block: emm.Block, VerifyDigest: emm.VerifyDigest, WrapWith: emm.WrapWith})
+	cryptotest.RunVectors(t, emm.New(), cryptotest.Raw{
+		Block: emm.Block, VerifyDigest: emm.VerifyDigest, WrapWith: emm.WrapWith,
+	})
 }
 
 func TestRing(t *testing.T) {
@@ -27,8 +29,8 @@ func nonce(n uint64) []byte {
 	return out
 }
 
-// TestSecondNonce: a mask of zeros asks for another nonce. The library then goes on with an overwritten point, and
-// returns what nobody can open.
+// TestSecondNonce: a mask of zeros asks for another nonce. The library then goes on with an
+// overwritten point, and returns what nobody can open.
 func TestSecondNonce(t *testing.T) {
 	private, err := emm.New().Private(bytes.Repeat([]byte{5}, 32))
 	if err != nil {

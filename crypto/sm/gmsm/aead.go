@@ -10,9 +10,9 @@ import (
 	"gongji/crypto/sm"
 )
 
-// aead is GCM of the standard library over the library's raw block: the library's own Sm4GCM is not GCM. Its block
-// keeps scratch inside, so that two goroutines that share one corrupt each other's messages without an error:
-// each call takes a whole one from the pool.
+// aead is GCM of the standard library over the library's raw block: the library's own Sm4GCM is not
+// GCM. Its block keeps scratch inside, so that two goroutines that share one corrupt each other's
+// messages without an error: each call takes a whole one from the pool.
 type aead struct {
 	sm.Redacted
 	pool sync.Pool

@@ -6,10 +6,12 @@ import (
 	"github.com/tjfoc/gmsm/sm3"
 )
 
-// chunk bounds what is written to the library's SM3 at once, in bytes: it copies each write and keeps the copy.
+// chunk bounds what is written to the library's SM3 at once, in bytes: it copies each write and
+// keeps the copy.
 const chunk = 4 << 10
 
-// digest is a correct hash.Hash around the library's, whose Sum hashes its argument instead of appending to it.
+// digest is a correct hash.Hash around the library's, whose Sum hashes its argument instead of
+// appending to it.
 type digest struct{ inner hash.Hash }
 
 var _ hash.Hash = (*digest)(nil)

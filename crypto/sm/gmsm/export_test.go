@@ -14,7 +14,8 @@ func VerifyDigest(public crypto.Public, digest, sig []byte) bool {
 	return newSuite().verifyDigest(public, digest, sig)
 }
 
-// Block is the block cipher alone, for the vectors of other modes. It is not safe for concurrent use.
+// Block is the block cipher alone, for the vectors of other modes. It is not safe for concurrent
+// use.
 func Block(key []byte) (cipher.Block, error) { return newBlock(key) }
 
 // SignWith signs with a nonce.

@@ -1,10 +1,11 @@
 // Package gmsm is the second engine: github.com/tjfoc/gmsm v1.4.1 behind the guards of crypto/sm.
 //
-// The library must not see untrusted input: it decrypts points off the curve (which gives the private key away),
-// returns the plaintext of ciphertexts that it found forged, loops for ever on an empty secret, panics on short
-// ones, and accepts signatures with bytes behind them. Every call here passes the guards first and drops every output
-// beside an error. It is not constant time: it holds no long-lived private key outside tests and configurations that choose
-// it. Of the library only SM2, SM3 and the raw SM4 block are used; crypto/DESIGN.md lists what is forbidden.
+// The library must not see untrusted input: it decrypts points off the curve (which gives the
+// private key away), returns the plaintext of ciphertexts that it found forged, loops for ever on
+// an empty secret, panics on short ones, and accepts signatures with bytes behind them. Every call
+// here passes the guards first and drops every output beside an error. It is not constant time: it
+// holds no long-lived private key outside tests and configurations that choose it. Of the library
+// only SM2, SM3 and the raw SM4 block are used; crypto/DESIGN.md lists what is forbidden.
 package gmsm
 
 import (
@@ -21,7 +22,8 @@ import (
 // Name is the engine's name in the configuration.
 const Name = "gmsm"
 
-// scalarSize is the size of a coordinate in bytes. Numbers are always padded to it: the library drops leading zeros.
+// scalarSize is the size of a coordinate in bytes. Numbers are always padded to it: the library
+// drops leading zeros.
 const scalarSize = 32
 
 type suite struct{ *sm.Digests }
@@ -218,7 +220,8 @@ func (p *private) Unwrap(wrapped []byte) ([]byte, error) {
 	}
 	var secret []byte
 	done := sm.Survives(func() bool {
-		// The library returns the plaintext of a forged ciphertext beside the error: it stays in here.
+		// The library returns the plaintext of a forged ciphertext beside the error: it stays in
+		// here.
 		out, err := sm2.Decrypt(p.key, parts.Raw(), sm2.C1C3C2)
 		if err != nil {
 			return false

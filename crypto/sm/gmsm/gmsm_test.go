@@ -11,7 +11,9 @@ import (
 func TestContract(t *testing.T) { cryptotest.RunSuiteContract(t, gmsm.New()) }
 
 func TestVectors(t *testing.T) {
-	cryptotest.RunVectors(t, gmsm.New(), cryptotest.Raw{Block: gmsm.Block, VerifyDigest: gmsm.VerifyDigest, SignWith: gmsm.SignWith, WrapWith: gmsm.WrapWith})
+	cryptotest.RunVectors(t, gmsm.New(), cryptotest.Raw{
+		Block: gmsm.Block, VerifyDigest: gmsm.VerifyDigest, SignWith: gmsm.SignWith, WrapWith: gmsm.WrapWith,
+	})
 }
 
 func TestRing(t *testing.T) {

@@ -1,6 +1,7 @@
-// Package vectors holds the published vectors that both engines run as a self test at start: GB/T 32918.5 (SM2),
-// GM/T 0004 (SM3), GM/T 0002 (SM4), RFC 8998 (SM4-GCM), a valid signature that one library refused for years, and
-// inputs that have to be refused. The source stands inside each file. The larger sets are in crypto/cryptotest.
+// Package vectors holds the published vectors that both engines run as a self test at start: GB/T
+// 32918.5 (SM2), GM/T 0004 (SM3), GM/T 0002 (SM4), RFC 8998 (SM4-GCM), a valid signature that one
+// library refused for years, and inputs that have to be refused. The source stands inside each
+// file. The larger sets are in crypto/cryptotest.
 package vectors
 
 import (
