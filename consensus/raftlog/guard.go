@@ -1,0 +1,90 @@
+package raftlog
+
+import (
+	"context"
+
+	"github.com/hashicorp/raft"
+)
+
+// guard is raft's transport for a node that must not vote for a while: it lets all
+// through except votes, in both directions. Afterwards it lets those through as well.
+type guard struct {
+	*raft.NetworkTransport
+	silent   func() bool
+	consumer chan raft.RPC
+}
+
+var (
+	_ raft.Transport   = (*guard)(nil)
+	_ raft.WithPreVote = (*guard)(nil)
+	_ raft.WithClose   = (*guard)(nil)
+)
+
+// newGuard wraps t; silent says whether votes are held back. If they never are, raft reads
+// from t directly.
+func newGuard(t *raft.NetworkTransport, silent func() bool) *guard {
+	g := &guard{NetworkTransport: t, silent: silent}
+	if silent() {
+		g.consumer = make(chan raft.RPC)
+	}
+	return g
+}
+
+// Consumer is where raft reads incoming calls.
+func (g *guard) Consumer() <-chan raft.RPC {
+	if g.consumer == nil {
+		return g.NetworkTransport.Consumer()
+	}
+	return g.consumer
+}
+
+// run carries incoming calls to raft until ctx ends.
+func (g *guard) run(ctx context.Context) {
+	if g.consumer == nil {
+		return
+	}
+	for {
+		select {
+		case call := <-g.NetworkTransport.Consumer():
+			if g.silent() && asksForVote(call) {
+				call.Respond(nil, errRejoining)
+				continue
+			}
+			select {
+			case g.consumer <- call:
+			case <-ctx.Done():
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func asksForVote(call raft.RPC) bool {
+	switch call.Command.(type) {
+	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest, *raft.TimeoutNowRequest:
+		return true
+	}
+	return false
+}
+
+// RequestVote asks for a vote, unless this node must not stand for election.
+func (g *guard) RequestVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestVoteRequest,
+	resp *raft.RequestVoteResponse,
+) error {
+	if g.silent() {
+		return errRejoining
+	}
+	return g.NetworkTransport.RequestVote(id, to, args, resp)
+}
+
+// RequestPreVote asks whether a vote would be given, unless this node must not stand.
+func (g *guard) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest,
+	resp *raft.RequestPreVoteResponse,
+) error {
+	if g.silent() {
+		return errRejoining
+	}
+	return g.NetworkTransport.RequestPreVote(id, to, args, resp)
+}
