@@ -17,7 +17,10 @@ var ErrFolderFull = errors.New("secondopinion: folder is full")
 
 // Folder is a Sink of one file for each disagreement, readable by the owner only: a message may
 // hold persons.
-type Folder struct{ path string }
+type Folder struct {
+	path  string
+	limit int // FolderMax, or less in a test
+}
 
 var _ Sink = (*Folder)(nil)
 
@@ -27,7 +30,7 @@ func NewFolder(path string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("secondopinion: %w", err)
 	}
-	return &Folder{path: path}, nil
+	return &Folder{path: path, limit: FolderMax}, nil
 }
 
 // record is the file: everything that a test of an engine needs.
@@ -49,7 +52,7 @@ func (f *Folder) Keep(found Disagreement) error {
 	if err != nil {
 		return fmt.Errorf("secondopinion: %w", err)
 	}
-	if len(entries) >= FolderMax {
+	if len(entries) >= f.limit {
 		return ErrFolderFull
 	}
 	raw, err := json.MarshalIndent(record{

@@ -473,11 +473,7 @@ func TestFolder(t *testing.T) {
 	if err != nil || record["message"] != "706f69736f6e" || record["chosen"] != "chosen" {
 		t.Errorf("%s, %v", raw, err)
 	}
-	for i := range secondopinion.FolderMax {
-		if err := os.Symlink("nothing", filepath.Join(path, fmt.Sprint(i))); err != nil {
-			t.Fatal(err)
-		}
-	}
+	folder.Limit(1)
 	if err := folder.Keep(secondopinion.Disagreement{}); !errors.Is(err, secondopinion.ErrFolderFull) {
 		t.Error(err)
 	}
