@@ -65,8 +65,8 @@ func (p *Nodes) Read(ctx context.Context) (load.Figures, error) {
 			f.CPU += m["process_cpu_seconds_total"]
 			f.RSS += m["process_resident_memory_bytes"]
 		}
-		f.Parcels += m[`gongji_parcels_total{sent}`]
-		f.Messages += m[`gongji_messages_total{sent}`]
+		f.Parcels += m[`gongji_parcels_total{out}`]
+		f.Messages += m[`gongji_messages_total{out}`]
 		if m["consensus_leader"] == 1 {
 			f.Commands += m["consensus_commands_total"]
 			f.Entries += m["consensus_entries_total"]
@@ -89,7 +89,7 @@ func (p *Nodes) metrics(ctx context.Context, n Node) (map[string]float64, error)
 	return m, errors.Join(err, body.Close())
 }
 
-// readMetrics sums each name over its labels. What has a direction is told apart by it: name{sent}.
+// readMetrics sums each name over its labels. What has a direction is told apart by it: name{out}.
 func readMetrics(r io.Reader) (map[string]float64, error) {
 	out := map[string]float64{}
 	s := bufio.NewScanner(r)

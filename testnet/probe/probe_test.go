@@ -17,10 +17,10 @@ const metrics = `# HELP consensus_leader 1 while
 consensus_leader %d
 consensus_commands_total 100
 consensus_entries_total 25
-gongji_parcels_total{direction="sent",peer="310000"} 4
-gongji_parcels_total{direction="sent",peer="350100"} 3
-gongji_parcels_total{direction="received",peer="310000"} 90
-gongji_messages_total{peer="310000",direction="sent"} 1.4e+01
+gongji_parcels_total{direction="out",peer="310000"} 4
+gongji_parcels_total{direction="out",peer="350100"} 3
+gongji_parcels_total{direction="in",peer="310000"} 90
+gongji_messages_total{peer="310000",direction="out"} 1.4e+01
 process_cpu_seconds_total 2.5
 process_resident_memory_bytes 1e6
 `
