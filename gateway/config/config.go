@@ -166,13 +166,10 @@ type Tuning struct {
 	MemoryLimit     int           `yaml:"memory_limit_bytes"` // soft limit of the Go runtime; 0: none
 }
 
-// Timing holds time limits.
+// Timing holds time limits of this node. How long a hold, a leg or a decision waits is protocol, equal on all
+// nodes, and stands in packages payment and hold.
 type Timing struct {
 	Election         time.Duration `yaml:"election"`          // without a heartbeat, a follower stands for leader
-	LegWait          time.Duration `yaml:"leg_wait"`          // a payer's home answers a hold, or is passed over
-	HoldsWait        time.Duration `yaml:"holds_wait"`        // all legs of a payment together
-	HoldGrace        time.Duration `yaml:"hold_grace"`        // past decide_by, before a hold counts as in doubt
-	EnquiryEvery     time.Duration `yaml:"enquiry_every"`     // a home asks about a hold in doubt
 	ResendAfter      time.Duration `yaml:"resend_after"`      // a message without an ack is sent again
 	Heartbeat        time.Duration `yaml:"heartbeat"`         // to each peer region, when nothing else flows
 	UnreachableAfter time.Duration `yaml:"unreachable_after"` // a region not heard of for so long is unreachable
@@ -202,10 +199,6 @@ func Default() Config {
 		},
 		Timing: Timing{
 			Election:         time.Second,
-			LegWait:          3 * time.Second,
-			HoldsWait:        10 * time.Second,
-			HoldGrace:        10 * time.Second,
-			EnquiryEvery:     5 * time.Second,
 			ResendAfter:      time.Second,
 			Heartbeat:        time.Second,
 			UnreachableAfter: 5 * time.Second,

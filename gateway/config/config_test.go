@@ -113,7 +113,7 @@ func TestReadRefuses(t *testing.T) {
 		"given twice":        {func(s string) string { return s + "\nunsigned: true\n" }},
 		"region as a number": {func(s string) string { return strings.Replace(s, `region: "110000"`, "region: 110000", 1) }},
 		"word for a switch":  {func(s string) string { return strings.Replace(s, "\nunsigned: false", "\nunsigned: \"no\"", 1) }},
-		"time without unit":  {func(s string) string { return strings.Replace(s, "leg_wait: 3s", "leg_wait: 3x", 1) }},
+		"time without unit":  {func(s string) string { return strings.Replace(s, "heartbeat: 1s", "heartbeat: 1x", 1) }},
 		"not YAML":           {func(string) string { return "\t{" }},
 		"too large":          {func(s string) string { return s + strings.Repeat("#\n", config.FileMax/2) }},
 	} {
@@ -159,7 +159,7 @@ func TestValidate(t *testing.T) {
 		{"log.level", func(c *config.Config) { c.Log.Level = "INFO" }},
 		{"tuning.linger", func(c *config.Config) { c.Tuning.Linger = -1 }},
 		{"tuning.segment_bytes", func(c *config.Config) { c.Tuning.SegmentBytes = 1 }},
-		{"timing.leg_wait", func(c *config.Config) { c.Timing.LegWait = c.Timing.HoldsWait + 1 }},
+		{"timing.heartbeat", func(c *config.Config) { c.Timing.Heartbeat = c.Timing.UnreachableAfter }},
 	} {
 		t.Run(tc.field, func(t *testing.T) {
 			c, err := config.Load(sample)

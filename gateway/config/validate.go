@@ -187,10 +187,6 @@ func (t Timing) validate(p *problems) {
 		value, low, high time.Duration
 	}{
 		{"election", t.Election, 50 * time.Millisecond, time.Minute},
-		{"leg_wait", t.LegWait, 100 * time.Millisecond, time.Minute},
-		{"holds_wait", t.HoldsWait, 100 * time.Millisecond, 5 * time.Minute},
-		{"hold_grace", t.HoldGrace, time.Second, time.Hour},
-		{"enquiry_every", t.EnquiryEvery, 100 * time.Millisecond, time.Hour},
 		{"resend_after", t.ResendAfter, 50 * time.Millisecond, time.Minute},
 		{"heartbeat", t.Heartbeat, 50 * time.Millisecond, time.Minute},
 		{"unreachable_after", t.UnreachableAfter, 100 * time.Millisecond, 10 * time.Minute},
@@ -200,7 +196,6 @@ func (t Timing) validate(p *problems) {
 	} {
 		p.check(f.value >= f.low && f.value <= f.high, "timing."+f.field, fmt.Sprintf("must be %s to %s", f.low, f.high))
 	}
-	p.check(t.LegWait <= t.HoldsWait, "timing.leg_wait", "is longer than holds_wait")
 	p.check(t.Heartbeat < t.UnreachableAfter, "timing.heartbeat", "is not shorter than unreachable_after")
 }
 
