@@ -1,8 +1,8 @@
 // Package evidence is about what was signed, by whom, and the proof of it.
 //
-// A ticket is the answer of a beneficiary's home to a look-up: it saw the credential, and it offers these grants for this
-// payment. Every hold request carries the ticket as a federation.Proof, and the payer's home checks it here, so a visit
-// region cannot invent a visit for somebody else's relative (design 5, R-28).
+// A ticket is the answer of a beneficiary's home to a look-up: it saw the credential, and it offers these grants
+// for this payment. Every hold request carries the ticket as a federation.Proof, and the payer's home checks it
+// here, so a visit region cannot invent a visit for somebody else's relative (design 5, R-28).
 package evidence
 
 import (
@@ -36,7 +36,8 @@ func NewTickets(self federation.Region, s federation.Sealer) *Tickets {
 }
 
 // Check returns nil if the hold request that origin sent is allowed by its ticket: signed by the home of the person
-// that the request is for, for this payment, this visit region, this grant, this person, at least this amount, and not expired.
+// that the request is for, for this payment, this visit region, this grant, this person, at least this amount, and
+// not expired.
 func (t *Tickets) Check(
 	dir *federation.Directory, origin federation.Region, h *wirepb.HoldRequest, who vault.Identity, now time.Time,
 ) error {

@@ -1,15 +1,17 @@
 // Package hold is the home's side of a payment: what a payer's home region does with one hold, as one state table.
 //
-// A hold is asked for by the origin of a payment, checked against the region's rules in the log, placed in the core system, and
-// later captured or released as the origin decides. A home never releases on its own clock once placed stands in its log: past the
-// deadline the hold is in doubt, the origin is asked, and only its decision, or two operators together, end it.
+// A hold is asked for by the origin of a payment, checked against the region's rules in the log, placed in the core
+// system, and later captured or released as the origin decides. A home never releases on its own clock once placed
+// stands in its log: past the deadline the hold is in doubt, the origin is asked, and only its decision, or two
+// operators together, end it.
 //
-// The package is pure: a Hold takes an event and the time of the command that brought it, changes, and says what is to be done. With a
-// Book the core's answer comes in the same entry; with a Core it comes back through the log.
+// The package is pure: a Hold takes an event and the time of the command that brought it, changes, and says what is
+// to be done. With a Book the core's answer comes in the same entry; with a Core it comes back through the log.
 package hold
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"gongji/gateway/internal/money"
@@ -23,6 +25,7 @@ const (
 	EnquiryMax  = 10 * time.Minute // the longest wait between two enquiries
 	CallWait    = 2 * time.Second  // a call to the core that was not answered is repeated, doubling
 	CallMax     = 2 * time.Minute  // the longest wait between two such calls
+	DecideMax   = 25 * time.Hour   // the longest way to a deadline: what a region's rules may allow, and an hour
 )
 
 // State is where a hold stands. The numbers stand in logs and are never reused.
@@ -156,9 +159,10 @@ func (h *Hold) Late(now time.Time) []Action {
 	return h.decline(now, policy.CodeRegionUnreachable)
 }
 
-// CoreHeld tells that the core placed held (at least 1 fen, at most Amount).
+// CoreHeld tells that the core placed held, at most Amount. Less than 1 fen is no answer that a core may give: the
+// call is repeated, and in the end given up.
 func (h *Hold) CoreHeld(now time.Time, held money.Amount) []Action {
-	if h.State != Requested {
+	if h.State != Requested || !h.Checked || held <= 0 {
 		return nil // Abandoning: the release that is under way frees it
 	}
 	var do []Action
@@ -246,7 +250,7 @@ func (h *Hold) released(now time.Time) []Action {
 func (h *Hold) CoreCaptured(now time.Time, amount money.Amount) []Action {
 	switch h.State {
 	case Capturing, Undoing, Releasing, Abandoning:
-		h.State, h.Captured = Captured, amount
+		h.State, h.Captured = Captured, max(amount, 0)
 		h.end(now)
 		return []Action{Free, TellOutcome}
 	case Requested, Placed, Declined, InDoubt, Released, Captured, CaptureFailed:
@@ -283,10 +287,8 @@ func (h *Hold) Force(now time.Time, operator string) ([]Action, policy.Code) {
 	if h.State != InDoubt {
 		return nil, policy.CodeWrongState
 	}
-	for _, o := range h.Forced {
-		if o == operator {
-			return nil, ""
-		}
+	if slices.Contains(h.Forced, operator) {
+		return nil, ""
 	}
 	h.Forced = append(h.Forced, operator)
 	if len(h.Forced) < 2 {
@@ -298,7 +300,8 @@ func (h *Hold) Force(now time.Time, operator string) ([]Action, policy.Code) {
 	return []Action{CallRelease}, ""
 }
 
-// Expire does what is due at WakeAt: repeats a call to the core, gives up a hold that the core never answered, or asks the origin.
+// Expire does what is due at WakeAt: repeats a call to the core, gives up a hold that the core never answered, or
+// asks the origin.
 func (h *Hold) Expire(now time.Time) []Action {
 	if h.WakeAt.IsZero() || now.Before(h.WakeAt) {
 		return nil

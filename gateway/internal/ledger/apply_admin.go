@@ -100,11 +100,11 @@ func (x *tx) openAccounts(now time.Time, c *OpenAccounts) Outcome {
 		if p == nil || p.InBook {
 			continue
 		}
-		p.InBook = true
-		put(x, x.l.persons, no, p)
 		if err := x.l.cfg.Book.Open(x, now, no, a.Facts.account()); x.reason(err) != "" {
 			return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
 		}
+		p.InBook = true
+		put(x, x.l.persons, no, p)
 	}
 	if c.Done != "" {
 		x.Set(stateKey(keyMeta, metaImport+c.Done), nil)
@@ -125,13 +125,14 @@ func (x *tx) person(p *Person) string {
 	return p.New
 }
 
-// known finds a person by token, and whether the name is theirs. no is empty when the region does not know them.
-func (x *tx) known(p *Person) (no string, rec *PersonRecord, named bool) {
+// known finds a person by token: their number (empty when the region does not know them) and record, and
+// whether the name is theirs.
+func (x *tx) known(p *Person) (string, *PersonRecord, bool) {
 	t := get(x, x.l.tokens, string(p.Token[:]))
 	if t == nil {
 		return "", nil, false
 	}
-	rec = get(x, x.l.persons, t.Person)
+	rec := get(x, x.l.persons, t.Person)
 	if rec == nil {
 		return "", nil, false
 	}

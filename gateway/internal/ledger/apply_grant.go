@@ -43,7 +43,7 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	pair := joined(payerNo, beneficiaryNo)
 	day := policy.Day(now)
 	g, err := grant.New(c.Terms, grant.Facts{
-		ID: c.GrantID, Payer: grant.PersonRef(payerNo), Beneficiary: grant.PersonRef(beneficiaryNo),
+		ID: c.GrantID, Payer: ref(payerNo, &c.Payer), Beneficiary: ref(beneficiaryNo, &c.Beneficiary),
 		PayerRegion: string(x.l.cfg.Self), BeneficiaryRegion: c.Beneficiary.Region,
 		PayerStanding: payer, BeneficiaryStanding: beneficiary, Rules: rules,
 		CommitmentDigest: hex.EncodeToString(digest[:]), PairOpen: x.pairOpen(now, home),
@@ -60,6 +60,15 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	x.remember(now, c.Request, ThingGrant, g.ID)
 	x.notice(rec, &c.Beneficiary)
 	return Outcome{ID: g.ID}
+}
+
+// ref names a person in a grant. One who was not taken in is named by token, so that two of them are not taken for one;
+// a grant with such a person is refused.
+func ref(no string, p *Person) grant.PersonRef {
+	if no == "" {
+		return grant.PersonRef(p.Token[:])
+	}
+	return grant.PersonRef(no)
 }
 
 func (x *tx) duplicate(pair string, day policy.Date) bool {
@@ -132,7 +141,9 @@ func (x *tx) change(now time.Time, r Request, id string, by func(grant.Grant) (g
 }
 
 func (x *tx) changeGrant(now time.Time, c *ChangeGrant) Outcome {
-	return x.change(now, c.Request, c.GrantID, func(g grant.Grant) (grant.Grant, error) { return g.Change(c.patch(), now) })
+	return x.change(now, c.Request, c.GrantID, func(g grant.Grant) (grant.Grant, error) {
+		return g.Change(c.patch(), now)
+	})
 }
 
 func (x *tx) revokeGrant(now time.Time, c *RevokeGrant) Outcome {
@@ -177,8 +188,8 @@ func (x *tx) indexed(grantID string) *IndexRecord {
 	return get(x, x.l.index, joined(string(no), grantID))
 }
 
-// grantNotice takes a grant into the beneficiary's index, or brings it up to date. The payer's home is the only one that
-// can tell of it: the id carries that region.
+// grantNotice takes a grant into the beneficiary's index, or brings it up to date. The payer's home is the only one
+// that can tell of it: the id carries that region.
 func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbound) {
 	if !ownID("g", m.GetGrantId(), peer) || in.Person == nil {
 		return

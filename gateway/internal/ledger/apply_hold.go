@@ -22,7 +22,9 @@ func ownID(letter, id string, region federation.Region) bool {
 
 // holdRequest begins a hold. It consumes its number whatever comes of it, and is answered.
 func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRequest, in *Inbound) {
-	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) || m.GetAmount() <= 0 {
+	latest := now.Add(hold.DecideMax).UnixMicro()
+	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) ||
+		m.GetAmount() <= 0 || m.GetAmount() > money.Max.Fen() || m.GetDecideBy() > latest {
 		x.send(peer, holdAnswer(m.GetHoldId(), 0, "", policy.CodeNotFound, nil), nil, nil)
 		return
 	}
@@ -55,14 +57,16 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 	x.do(now, h, h.Request(now))
 }
 
-// mayHold returns why a hold may not even be looked at: no such grant, another person's, or no ticket for it. All of them
-// answer as unknown, so that nobody learns of other people's grants by asking.
+// mayHold returns why a hold may not even be looked at: no such grant, another person's, or no ticket for it. All
+// of them answer as unknown, so that nobody learns of other people's grants by asking.
 func (x *tx) mayHold(g *GrantRecord, in *Inbound) policy.Code {
 	if g == nil || in.Person == nil || in.Ticket != "" {
 		return policy.CodeNotFound
 	}
+	// The ticket was signed by the home that the message names for the person. It must be the home that the grant
+	// knows: the number alone would let any region sign for anybody.
 	t := get(x, x.l.tokens, string(in.Person.Token[:]))
-	if t == nil || t.Person != string(g.Beneficiary) {
+	if t == nil || t.Person != string(g.Beneficiary) || in.Person.Region != g.BeneficiaryRegion {
 		return policy.CodeNotFound
 	}
 	return ""
@@ -79,8 +83,8 @@ func (x *tx) answerAgain(h *HoldRecord) {
 	}
 }
 
-// do carries a hold's actions out: in this entry with a Book, by intent with a core outside. It keeps everything that follows
-// from the hold's state: what it counts, its deadline, the call under way.
+// do carries a hold's actions out: in this entry with a Book, by intent with a core outside. It keeps everything
+// that follows from the hold's state: what it counts, its deadline, the call under way.
 func (x *tx) do(now time.Time, h *HoldRecord, actions []hold.Action) {
 	for len(actions) > 0 && x.err == nil {
 		a := actions[0]
@@ -135,7 +139,8 @@ func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action
 			x.fail(err)
 			return nil
 		}
-		return x.check(now, h, factsOf(account, ok))
+		facts := factsOf(account, ok)
+		return x.check(now, h, &facts)
 	case hold.CallHold:
 		held, err := book.Hold(x, now, h.ID, h.Account, h.Amount.Fen(), x.floor(now, h).Fen())
 		if reason := x.reason(err); reason != "" {
@@ -150,8 +155,7 @@ func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action
 		return h.CoreCaptured(now, h.Take)
 	case hold.CallRelease:
 		err := book.Release(x, now, h.ID)
-		var refusal *adapters.RefusedError
-		if errors.As(err, &refusal) && refusal.Reason == adapters.ReasonCaptured {
+		if refusal, ok := errors.AsType[*adapters.RefusedError](err); ok && refusal.Reason == adapters.ReasonCaptured {
 			return h.CoreCaptured(now, money.Amount(refusal.Captured))
 		}
 		x.reason(err)
@@ -166,9 +170,8 @@ func (x *tx) reason(err error) adapters.Reason {
 	if err == nil {
 		return ""
 	}
-	var refusal *adapters.RefusedError
-	if errors.As(err, &refusal) {
-		return refusal.Reason
+	if reason := adapters.ReasonOf(err); reason != "" {
+		return reason
 	}
 	x.fail(err)
 	return ""
@@ -185,6 +188,8 @@ func codeOf(r adapters.Reason) policy.Code {
 		return policy.CodePayerScheme
 	case adapters.ReasonUnknownPerson, adapters.ReasonIdentity:
 		return policy.CodeNotFound
+	case adapters.ReasonClosed, adapters.ReasonReleased, adapters.ReasonCaptured, adapters.ReasonNotHeld,
+		adapters.ReasonAbove, adapters.ReasonLate, adapters.ReasonConflict, adapters.ReasonInvalid:
 	}
 	return policy.CodeCoreUnavailable
 }
@@ -196,7 +201,7 @@ func factsOf(a adapters.Account, known bool) Facts {
 	}
 }
 
-func (f Facts) account() adapters.Account {
+func (f *Facts) account() adapters.Account {
 	return adapters.Account{
 		Scheme: f.Scheme, Status: f.Status, Balance: f.Balance.Fen(), Held: f.Held.Fen(),
 		Year: f.Year, Opening: f.Opening.Fen(), Provisional: f.Provisional,
@@ -213,11 +218,14 @@ func (x *tx) floor(now time.Time, h *HoldRecord) money.Amount {
 
 // Keys of useRecords: what is held or captured, by what limits it.
 func useOpen(account string) string { return joined("o", account) }
+
 func useYear(account string, year int) string {
 	return joined("y", account, strconv.Itoa(year))
 }
+
 func useVisit(account, origin, visit string) string { return joined("v", account, origin, visit) }
-func useGrant(grantID string, year int) string      { return joined("g", grantID, strconv.Itoa(year)) }
+
+func useGrant(grantID string, year int) string { return joined("g", grantID, strconv.Itoa(year)) }
 
 func (x *tx) used(key string) money.Amount {
 	if u := get(x, x.l.uses, key); u != nil {
@@ -261,7 +269,7 @@ func (x *tx) recount(h *HoldRecord) {
 }
 
 // check holds a request against the rules: who may, and how much.
-func (x *tx) check(now time.Time, h *HoldRecord, f Facts) []hold.Action {
+func (x *tx) check(now time.Time, h *HoldRecord, f *Facts) []hold.Action {
 	if h.State != hold.Requested || h.Checked {
 		return nil
 	}
@@ -274,10 +282,10 @@ func (x *tx) check(now time.Time, h *HoldRecord, f Facts) []hold.Action {
 	return h.Check(now, given, limitedBy, refused)
 }
 
-// judge is the rules' verdict on one hold: what is given and which limit decides, or the code of the refusal.
+// judge is the rules' verdict on one hold: what is given and which limit decides, or (third) the code of the refusal.
 func judge(
-	now time.Time, h *HoldRecord, g *GrantRecord, f Facts, in InForce, used func(key string) money.Amount,
-) (given money.Amount, limitedBy, refused policy.Code) {
+	now time.Time, h *HoldRecord, g *GrantRecord, f *Facts, in InForce, used func(key string) money.Amount,
+) (money.Amount, policy.Code, policy.Code) {
 	rules, err := in.Rules.At(policy.Day(now))
 	if err != nil {
 		return 0, "", policy.CodePurposeNotOpen
@@ -297,7 +305,7 @@ func judge(
 }
 
 // ask gathers what the limits depend on; used reads a record of use.
-func ask(h *HoldRecord, g *GrantRecord, f Facts, rules *policy.Rules, used func(key string) money.Amount) policy.Ask {
+func ask(h *HoldRecord, g *GrantRecord, f *Facts, rules *policy.Rules, used func(key string) money.Amount) policy.Ask {
 	open := f.Held
 	if h.InCore {
 		open = max(used(useOpen(h.Account)), f.Held)
@@ -343,7 +351,9 @@ func (x *tx) tellOutcome(h *HoldRecord, forced bool) {
 
 // decision finds the hold that an origin decides on. One never seen is recorded as ended, so that a request that
 // comes later changes nothing.
-func (x *tx) decision(now time.Time, peer federation.Region, holdID, paymentID, act string, end hold.State) *HoldRecord {
+func (x *tx) decision(
+	now time.Time, peer federation.Region, holdID, paymentID, act string, end hold.State,
+) *HoldRecord {
 	if !ownID("h", holdID, peer) || !ownID("p", paymentID, peer) {
 		return nil
 	}
@@ -372,12 +382,14 @@ func (x *tx) release(now time.Time, peer federation.Region, m *wirepb.Release) {
 	x.do(now, h, h.Release(now, m.GetActId()))
 }
 
-func (x *tx) expireHold(now time.Time, item dueItem) {
+// expireHold does what is due, and reports whether the item still stood.
+func (x *tx) expireHold(now time.Time, item dueItem) bool {
 	h := get(x, x.l.holds, item.id)
 	if h == nil || !h.Due.Equal(item.at) {
-		return
+		return false
 	}
 	x.do(now, h, h.Expire(now))
+	return true
 }
 
 // coreResult takes the answer of a core outside, if the hold still waits for that call.
@@ -392,7 +404,7 @@ func (x *tx) coreResult(now time.Time, c *CoreResult) Outcome {
 		if c.Refused != "" {
 			next = h.Check(now, 0, "", codeOf(adapters.Reason(c.Refused)))
 		} else {
-			next = x.check(now, h, c.Facts)
+			next = x.check(now, h, &c.Facts)
 		}
 	case hold.CallHold:
 		if c.Refused != "" {
@@ -407,8 +419,8 @@ func (x *tx) coreResult(now time.Time, c *CoreResult) Outcome {
 			next = h.CoreCaptured(now, h.Take)
 		}
 	case hold.CallRelease:
-		switch adapters.Reason(c.Refused) {
-		case adapters.ReasonCaptured:
+		switch c.Refused {
+		case string(adapters.ReasonCaptured):
 			next = h.CoreCaptured(now, c.Amount)
 		case "":
 			next = h.CoreReleased(now)

@@ -120,11 +120,12 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 	x.Set(stateKey(keyEvidence, numbered(peer, p.Epoch, first)), record.Encode(&Evidence{At: now, Parcel: kept}))
 }
 
-// consume gives a numbered message its meaning. One that cannot be understood is set aside and answered; the messages behind it go on.
+// consume gives a numbered message its meaning. One that cannot be understood is set aside and answered; the messages
+// behind it go on.
 func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound) {
 	body, err := wire.Decode(m.Body)
-	if err != nil || !numberedKind(body) {
-		x.Set(stateKey(keySetAside, numbered(peer, m.Number)), m.Body)
+	if err != nil || !wellFormed(body) {
+		x.Set(stateKey(keySetAside, numbered(peer, x.link(peer).In.Epoch, m.Number)), m.Body)
 		x.send(peer, &wirepb.Body{Kind: &wirepb.Body_Rejected{Rejected: &wirepb.Rejected{
 			Number: m.Number, Reason: "not_understood",
 		}}}, nil, nil)
@@ -133,15 +134,49 @@ func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound) {
 	x.handle(now, peer, body, m)
 }
 
-// numberedKind reports whether a body may travel on the link: queries and their answers may not.
-func numberedKind(b *wirepb.Body) bool {
-	switch b.GetKind().(type) {
-	case *wirepb.Body_HoldRequest, *wirepb.Body_HoldAnswer, *wirepb.Body_Capture, *wirepb.Body_Release,
-		*wirepb.Body_Outcome, *wirepb.Body_Enquiry, *wirepb.Body_EnquiryAnswer, *wirepb.Body_GrantNotice,
-		*wirepb.Body_GrantConsent, *wirepb.Body_Rejected:
-		return true
+// wellFormed reports whether a body may travel on the link (queries and their answers may not), and whether its texts
+// have the length that such texts have: they become keys of the state, and stand in what is answered.
+func wellFormed(b *wirepb.Body) bool {
+	switch k := b.GetKind().(type) {
+	case *wirepb.Body_HoldRequest:
+		m := k.HoldRequest
+		return short(idMax, m.GetHoldId(), m.GetPaymentId(), m.GetGrantId()) &&
+			short(textMax, m.GetPurpose(), m.GetInstitution(), m.GetVisitId())
+	case *wirepb.Body_HoldAnswer:
+		m := k.HoldAnswer
+		return short(idMax, m.GetHoldId(), m.GetLimitedBy(), m.GetCode()) && short(textMax, m.GetPayer(), m.GetPayerName())
+	case *wirepb.Body_Capture:
+		m := k.Capture
+		return short(idMax, m.GetHoldId(), m.GetPaymentId()) && short(textMax, m.GetActId())
+	case *wirepb.Body_Release:
+		m := k.Release
+		return short(idMax, m.GetHoldId(), m.GetPaymentId()) && short(textMax, m.GetActId())
+	case *wirepb.Body_Outcome:
+		m := k.Outcome
+		return short(idMax, m.GetHoldId(), m.GetState()) && short(textMax, m.GetActId())
+	case *wirepb.Body_Enquiry:
+		return short(idMax, k.Enquiry.GetHoldId(), k.Enquiry.GetPaymentId())
+	case *wirepb.Body_EnquiryAnswer:
+		return short(idMax, k.EnquiryAnswer.GetHoldId())
+	case *wirepb.Body_GrantNotice:
+		m := k.GrantNotice
+		return short(idMax, m.GetGrantId(), m.GetRelation(), m.GetStatus(), m.GetChannel(), m.GetFunding()) &&
+			short(textMax, m.GetPayer(), m.GetPayerName())
+	case *wirepb.Body_GrantConsent:
+		return short(idMax, k.GrantConsent.GetGrantId())
+	case *wirepb.Body_Rejected:
+		return short(textMax, k.Rejected.GetReason())
 	}
 	return false
+}
+
+func short(most int, texts ...string) bool {
+	for _, s := range texts {
+		if len(s) > most {
+			return false
+		}
+	}
+	return true
 }
 
 func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m *Inbound) {
@@ -155,7 +190,7 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 	case *wirepb.Body_Release:
 		x.release(now, peer, k.Release)
 	case *wirepb.Body_Outcome:
-		x.outcome(peer, k.Outcome)
+		x.outcome(now, peer, k.Outcome)
 	case *wirepb.Body_Enquiry:
 		x.enquiry(now, peer, k.Enquiry)
 	case *wirepb.Body_GrantNotice:
@@ -163,8 +198,8 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 	case *wirepb.Body_GrantConsent:
 		x.grantConsent(now, peer, k.GrantConsent)
 	case *wirepb.Body_EnquiryAnswer, *wirepb.Body_Rejected:
-		// An answer that decides nothing. The hold stays in doubt and asks again; a decision that the peer could not understand is
-		// sent again when the payment wakes. Both are in the evidence and in the counters.
+		// An answer that decides nothing. The hold stays in doubt and asks again; a decision that the peer could not
+		// understand is sent again when the payment wakes. Both are in the evidence and in the counters.
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/payment"
 	"gongji/gateway/internal/policy"
@@ -39,6 +40,9 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 	if out, done := x.seen(c.Request); done {
 		return out
 	}
+	if len(c.Ticket) > ticketMax {
+		return refuse(policy.CodeRegionUnreachable) // no message could carry it: an answer that no honest home gives
+	}
 	day := policy.Day(now)
 	if c.VisitDate > day || c.VisitDate < day.AddDays(-billDays) {
 		return Outcome{Code: policy.CodeInvalidRequest, Field: "/visit_date"}
@@ -54,23 +58,13 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 	p := &PaymentRecord{
 		Payment: payment.Payment{
 			ID: c.PaymentID, Amount: c.Amount, AllowPartial: c.AllowPartial, AutoConfirm: c.AutoConfirm,
-			DecideBy: now.Add(c.DecideWithin),
+			DecideBy: now.Add(c.DecideWithin.Truncate(time.Microsecond)), // as the state keeps it
 		},
 		Request: c.Request, Beneficiary: c.Beneficiary, Persons: c.Persons, Credential: c.Credential,
 		Institution: c.Institution, InstKind: c.InstKind, Purpose: c.Purpose,
 		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket,
 	}
-	for _, o := range c.Offers {
-		code := o.Code
-		if code == "" {
-			code = x.mayAsk(now, federation.Region(o.Region))
-		}
-		if code != "" {
-			p.Declines = append(p.Declines, payment.Decline{GrantID: o.GrantID, Region: o.Region, Code: code})
-			continue
-		}
-		p.Candidates = append(p.Candidates, payment.Candidate{GrantID: o.GrantID, Region: o.Region})
-	}
+	x.candidates(now, p, c.Offers)
 	if get(x, x.l.payments, c.PaymentID) != nil {
 		return refuse(policy.CodeConflict) // ids are random: only a leader that repeats itself comes here
 	}
@@ -80,6 +74,28 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 	put(x, x.l.payments, c.PaymentID, p)
 	x.actOnPayment(p, p.Start(now))
 	return Outcome{ID: c.PaymentID}
+}
+
+// candidates sorts what the look-up offered. The offers come from another region: what is no grant's id, and what goes
+// beyond what a payment ever asks, is passed over.
+func (x *tx) candidates(now time.Time, p *PaymentRecord, offers []Offer) {
+	for _, o := range offers {
+		region := federation.Region(o.Region)
+		if o.GrantID == "" || len(o.GrantID) > idMax || (o.Region != "" && !region.Valid()) {
+			continue
+		}
+		code := o.Code
+		if code == "" {
+			code = x.mayAsk(now, region)
+		}
+		if code != "" {
+			p.Declines = append(p.Declines, payment.Decline{GrantID: o.GrantID, Region: o.Region, Code: code})
+			continue
+		}
+		if len(p.Candidates) < payment.CandidateMax {
+			p.Candidates = append(p.Candidates, payment.Candidate{GrantID: o.GrantID, Region: o.Region})
+		}
+	}
 }
 
 // mayAsk returns why no new hold may be asked of a region now.
@@ -104,7 +120,8 @@ func (x *tx) mayAsk(now time.Time, peer federation.Region) policy.Code {
 	return ""
 }
 
-// actOnPayment writes down what a payment's step has to tell its legs, and keeps everything that follows from its state.
+// actOnPayment writes down what a payment's step has to tell its legs, and keeps everything that follows from its
+// state.
 func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 	for _, e := range effects {
 		x.tell(p, e)
@@ -193,12 +210,14 @@ func (x *tx) decide(r Request, paymentID string) (*PaymentRecord, Outcome, bool)
 	return p, Outcome{}, false
 }
 
-func (x *tx) expirePayment(now time.Time, item dueItem) {
+// expirePayment does what is due, and reports whether the item still stood.
+func (x *tx) expirePayment(now time.Time, item dueItem) bool {
 	p := get(x, x.l.payments, item.id)
 	if p == nil || !p.Due.Equal(item.at) {
-		return
+		return false
 	}
 	x.actOnPayment(p, p.Expire(now))
+	return true
 }
 
 // paymentOf finds the payment of a hold id that a peer names, if the peer is the home of that leg.
@@ -222,8 +241,6 @@ func (x *tx) holdAnswer(now time.Time, peer federation.Region, m *wirepb.HoldAns
 	if p == nil {
 		return
 	}
-	l := p.Leg(m.GetHoldId())
-	l.Payer, l.PayerName = m.GetPayer(), m.GetPayerName()
 	if m.GetCode() != "" {
 		code := policy.Code(m.GetCode())
 		if !code.MayDecline() {
@@ -235,25 +252,32 @@ func (x *tx) holdAnswer(now time.Time, peer federation.Region, m *wirepb.HoldAns
 	if m.GetAmount() <= 0 {
 		return
 	}
-	x.actOnPayment(p, p.Placed(now, m.GetHoldId(), money.Amount(m.GetAmount()), policy.Code(m.GetLimitedBy())))
+	l := p.Leg(m.GetHoldId())
+	l.Payer, l.PayerName = m.GetPayer(), m.GetPayerName()
+	limitedBy := policy.Code(m.GetLimitedBy())
+	if !limitedBy.MayDecline() {
+		limitedBy = ""
+	}
+	x.actOnPayment(p, p.Placed(now, m.GetHoldId(), money.Amount(m.GetAmount()), limitedBy))
 }
 
-func (x *tx) outcome(peer federation.Region, m *wirepb.Outcome) {
+func (x *tx) outcome(now time.Time, peer federation.Region, m *wirepb.Outcome) {
 	p := x.paymentOf(peer, m.GetHoldId())
 	if p == nil {
 		return
 	}
+	var effects []payment.Effect
 	switch m.GetState() {
-	case "captured":
-		p.LegCapturedBy(m.GetHoldId(), money.Amount(max(m.GetCaptured(), 0)))
-	case "released", "declined":
-		p.LegReleasedBy(m.GetHoldId(), m.GetForced())
-	case "capture_failed":
-		p.LegFailed(m.GetHoldId())
+	case hold.Captured.String():
+		p.LegCapturedBy(m.GetHoldId(), money.Amount(m.GetCaptured()))
+	case hold.Released.String(), hold.Declined.String():
+		effects = p.LegReleasedBy(now, m.GetHoldId(), m.GetForced())
+	case hold.CaptureFailed.String():
+		effects = p.LegFailed(now, m.GetHoldId())
 	default:
 		return
 	}
-	x.actOnPayment(p, nil)
+	x.actOnPayment(p, effects)
 }
 
 // enquiry answers a home whose hold is in doubt, with the leg's decision sent again.

@@ -138,7 +138,8 @@ func (p *Person) Walk(c *record.Coder) {
 	record.Str(c, &p.Region)
 }
 
-// Bundle is persons on their way to another region: sealed at rest, with the commitment that the message is signed with.
+// Bundle is persons on their way to another region: sealed at rest, with the commitment that the message is signed
+// with.
 type Bundle struct {
 	Sealed []byte
 	Salt   [federation.SaltSize]byte
@@ -180,8 +181,14 @@ func (f *Facts) Walk(c *record.Coder) {
 type Tick struct{}
 
 // Kind and Walk make a Tick a Command.
-func (*Tick) Kind() Kind           { return KindTick }
+func (*Tick) Kind() Kind { return KindTick }
+
+// Walk walks over the fields: there are none.
 func (*Tick) Walk(_ *record.Coder) {}
+
+// OffersMax is how many offers a CreatePayment carries: more than any beneficiary's home makes. What is beyond is not
+// written.
+const OffersMax = 512
 
 // Offer is a grant that the look-up offered.
 type Offer struct {
@@ -256,7 +263,10 @@ func (p *CreatePayment) Walk(c *record.Coder) {
 	c.Bool(&p.AllowPartial)
 	c.Bool(&p.AutoConfirm)
 	record.Int(c, &p.DecideWithin)
-	record.List(c, &p.Offers)
+	// The offers come from another region, and a list above the codec's bound could not be read again.
+	offers := p.Offers[:min(len(p.Offers), OffersMax)]
+	record.List(c, &offers)
+	p.Offers = offers
 	c.Bytes(&p.Ticket)
 }
 

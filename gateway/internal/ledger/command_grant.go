@@ -32,8 +32,8 @@ func walkStanding(c *record.Coder, s *policy.Standing) {
 	record.Int(c, &s.Status)
 }
 
-// MakeGrant makes a grant at the payer's home. The leader has asked the beneficiary's home about the beneficiary, and a core
-// outside about the payer.
+// MakeGrant makes a grant at the payer's home. The leader has asked the beneficiary's home about the beneficiary,
+// and a core outside about the payer.
 type MakeGrant struct {
 	Request     Request
 	GrantID     string

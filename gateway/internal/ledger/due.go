@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"fmt"
@@ -15,8 +16,9 @@ const (
 	dueHold    byte = 'h'
 )
 
-// firesMax is how many deadlines fire before one command. What is left fires before the next, which the
-// leader proposes at once; until then each record still refuses what comes too late, since it looks at the stamp itself.
+// firesMax is how many deadlines fire before one command. What is left fires before the next, which the leader proposes
+// at once; until then each record still refuses what comes too late, since it looks at the stamp itself. Items that are
+// passed over do not count: a node that has started again does not have them, and must fire the same ones.
 const firesMax = 256
 
 // due is the list of what wakes when. It stands in the state (keyDue) and, as a heap, in memory. An item whose
@@ -30,22 +32,21 @@ type dueItem struct {
 }
 
 // Len, Less, Swap, Push and Pop make a due a heap.
-func (d due) Len() int { return len(d) }
+func (d *due) Len() int { return len(*d) }
 
 // Less orders by time, then kind and id, so that every replica fires in one order.
-func (d due) Less(i, j int) bool {
-	if !d[i].at.Equal(d[j].at) {
-		return d[i].at.Before(d[j].at)
-	}
-	if d[i].kind != d[j].kind {
-		return d[i].kind < d[j].kind
-	}
-	return d[i].id < d[j].id
+func (d *due) Less(i, j int) bool {
+	a, b := &(*d)[i], &(*d)[j]
+	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id)) < 0
 }
-func (d due) Swap(i, j int) { d[i], d[j] = d[j], d[i] }
+
+// Swap exchanges two items.
+func (d *due) Swap(i, j int) { (*d)[i], (*d)[j] = (*d)[j], (*d)[i] }
 
 // Push appends an item.
-func (d *due) Push(x any) { *d = append(*d, x.(dueItem)) } //nolint:forcetypeassert // container/heap hands back what was pushed
+func (d *due) Push(x any) {
+	*d = append(*d, x.(dueItem)) //nolint:forcetypeassert // container/heap hands on what it was given
+}
 
 // Pop removes the last item.
 func (d *due) Pop() any {
@@ -88,18 +89,22 @@ func (x *tx) wake(kind byte, id string, old, at time.Time) {
 
 // fire does what is due at now.
 func (x *tx) fire(now time.Time) {
-	for n := 0; n < firesMax && x.err == nil; n++ {
+	for n := 0; n < firesMax && x.err == nil; {
 		if len(x.l.due) == 0 || x.l.due[0].at.After(now) {
 			return
 		}
 		item := heap.Pop(&x.l.due).(dueItem) //nolint:forcetypeassert // the heap has nothing else
+		fired := false
 		switch item.kind {
 		case duePayment:
-			x.expirePayment(now, item)
+			fired = x.expirePayment(now, item)
 		case dueHold:
-			x.expireHold(now, item)
+			fired = x.expireHold(now, item)
 		default:
 			x.fail(fmt.Errorf("ledger: a deadline of kind %q", item.kind))
+		}
+		if fired {
+			n++
 		}
 	}
 }

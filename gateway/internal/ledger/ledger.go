@@ -1,11 +1,13 @@
 // Package ledger is the region's replicated state machine: commands change the state and fill the outboxes.
 //
-// Apply is deterministic. Everything that is random, secret or read from a clock comes inside the command, made by the leader
-// that proposed it; the regional rules and the directory are state too. What is to be done outside (messages to other regions,
-// calls to a core system) is only written down here; package settle carries it out on the leader and brings the answers back as commands.
+// Apply is deterministic. Everything that is random, secret or read from a clock comes inside the command, made by
+// the leader that proposed it; the regional rules and the directory are state too. What is to be done outside
+// (messages to other regions, calls to a core system) is only written down here; package settle carries it out on
+// the leader and brings the answers back as commands.
 //
-// One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side, apply_link.go what
-// peers send, apply_grant.go the grants, apply_admin.go rules, directory and accounts. view.go reads.
+// One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side,
+// apply_link.go what peers send, apply_grant.go the grants, apply_admin.go rules, directory and accounts. view.go
+// reads.
 package ledger
 
 import (
@@ -29,8 +31,11 @@ const (
 	personsHot  = 65536
 	grantsHot   = 65536
 	requestsHot = 16384
-	outboxMax   = 100_000 // messages waiting for one peer; beyond it no new hold is asked of it
-	localMax    = 10_000  // messages of a region to itself in one command
+	outboxMax   = 100_000  // messages waiting for one peer; beyond it no new hold is asked of it
+	localMax    = 10_000   // messages of a region to itself in one command
+	idMax       = 64       // bytes of an id that a peer names, as adapters.RefMax
+	textMax     = 512      // bytes of any other text of a peer: 128 characters, as the API takes them
+	ticketMax   = 48 << 10 // bytes of a ticket: with the rest of its hold request less than federation.BodyMax
 )
 
 // RequestDays is how long a request id is kept (api.md section 1).
@@ -42,7 +47,8 @@ type Config struct {
 	Hash federation.Hash // SM3
 	// Book is the region's own account book; nil when a core system outside keeps the money.
 	Book adapters.Book
-	// Notify is told, on every node, what the entries applied since the last call have changed. It must not block. nil: nobody.
+	// Notify is told, on every node, what the entries applied since the last call have changed. It must not block.
+	// nil: nobody.
 	Notify func(Effects)
 }
 
@@ -137,11 +143,15 @@ func New(cfg Config) (*Ledger, error) {
 	}, nil
 }
 
-// Apply gives one command its meaning. An error means that the node must stop: the command cannot be decoded, or the state is damaged.
+// Apply gives one command its meaning. An error means that the node must stop: the command cannot be decoded, or
+// the state is damaged.
 func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 	cmd, err := DecodeCommand(c.Data)
 	if err != nil {
 		return nil, err
+	}
+	for _, t := range l.tables() {
+		t.age() // never inside a command: what it has touched must stay where it is
 	}
 	x := &tx{Txn: txn, l: l}
 	x.fire(c.Stamp)
@@ -152,6 +162,12 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 	}
 	l.effects.Index = c.Index
 	return record.Encode(&out), nil
+}
+
+func (l *Ledger) tables() [11]memory {
+	return [...]memory{
+		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links,
+	}
 }
 
 func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
@@ -220,17 +236,9 @@ func (l *Ledger) NextDue() time.Time {
 
 // Reset reads anew what is kept outside of the state.
 func (l *Ledger) Reset(r consensus.Reader) error {
-	l.payments.forget()
-	l.bills.forget()
-	l.requests.forget()
-	l.holds.forget()
-	l.uses.forget()
-	l.persons.forget()
-	l.tokens.forget()
-	l.grants.forget()
-	l.pairs.forget()
-	l.index.forget()
-	l.links.forget()
+	for _, t := range l.tables() {
+		t.forget()
+	}
 	var err error
 	if l.due, err = loadDue(r); err != nil {
 		return err

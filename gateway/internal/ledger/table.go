@@ -9,7 +9,8 @@ import (
 
 // table keeps the records of one kind decoded, so that hot ones are read from memory and Pebble is mostly
 // written. A record that was changed is written once, when its command ends. The memory is bounded: two
-// generations of at most half the limit each; what was not used for a generation is read from the state again.
+// generations of at most half the limit each, and what one command touches; what was not used for a generation is
+// read from the state again.
 type table[T any, P interface {
 	*T
 	record.Record
@@ -37,11 +38,17 @@ func newTable[T any, P interface {
 // forget drops everything: the state was replaced.
 func (t *table[T, P]) forget() { t.young, t.old = map[string]*row[T]{}, nil }
 
-func (t *table[T, P]) keep(r *row[T]) {
+// age begins a generation when the present one is full.
+func (t *table[T, P]) age() {
 	if len(t.young) >= t.half {
 		t.old, t.young = t.young, make(map[string]*row[T], t.half)
 	}
-	t.young[r.key] = r
+}
+
+// memory is a table of any kind.
+type memory interface {
+	age()
+	forget()
 }
 
 func (t *table[T, P]) row(r consensus.Reader, key string) (*row[T], error) {
@@ -49,7 +56,7 @@ func (t *table[T, P]) row(r consensus.Reader, key string) (*row[T], error) {
 		return w, nil
 	}
 	if w, ok := t.old[key]; ok {
-		t.keep(w)
+		t.young[key] = w
 		return w, nil
 	}
 	w := &row[T]{key: key}
@@ -58,7 +65,7 @@ func (t *table[T, P]) row(r consensus.Reader, key string) (*row[T], error) {
 		return nil, err
 	}
 	w.value, w.written = v, v != nil
-	t.keep(w)
+	t.young[key] = w
 	return w, nil
 }
 

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"encoding/binary"
 	"time"
 
 	"gongji/adapters"
@@ -75,21 +76,21 @@ func (v View) BillUsed(institution, bill string) (money.Amount, error) {
 // Hold finds a hold of this region's payers.
 func (v View) Hold(id string) (*HoldRecord, error) { return read[HoldRecord](v.r, keyHold, id) }
 
-// PersonByToken finds a person; no is empty when the region does not know them.
-func (v View) PersonByToken(token [32]byte) (no string, p *PersonRecord, err error) {
+// PersonByToken finds a person and their number, which is empty when the region does not know them.
+func (v View) PersonByToken(token [32]byte) (string, *PersonRecord, error) {
 	t, err := read[tokenRecord](v.r, keyToken, string(token[:]))
 	if err != nil || t == nil {
 		return "", nil, err
 	}
-	p, err = v.Person(t.Person)
+	p, err := v.Person(t.Person)
 	return t.Person, p, err
 }
 
 // Person finds a person by number.
 func (v View) Person(no string) (*PersonRecord, error) { return read[PersonRecord](v.r, keyPerson, no) }
 
-// Account reads an account of the region's Book; ok is false when there is none, or no Book.
-func (v View) Account(no string) (facts Facts, ok bool, err error) {
+// Account reads an account of the region's Book, and whether there is one.
+func (v View) Account(no string) (Facts, bool, error) {
 	if v.book == nil {
 		return Facts{}, false, nil
 	}
@@ -173,15 +174,13 @@ func (v View) Link(peer federation.Region) (LinkRecord, error) {
 // Outbox visits the messages to a peer from a number on, until visit returns false.
 func (v View) Outbox(peer federation.Region, from uint64, visit func(number uint64, m OutMessage) bool) error {
 	var failed error
-	number := from
 	lo := stateKey(keyOut, numbered(peer, from))
-	v.r.Scan(lo, prefixEnd(stateKey(keyOut, string(peer))), func(_, value []byte) bool {
+	v.r.Scan(lo, prefixEnd(stateKey(keyOut, string(peer))), func(key, value []byte) bool {
 		var m OutMessage
 		if failed = record.Decode(value, &m); failed != nil {
 			return false
 		}
-		number++
-		return visit(number-1, m)
+		return visit(binary.BigEndian.Uint64(key[len(key)-8:]), m)
 	})
 	return failed
 }
@@ -199,7 +198,7 @@ func (v View) ids(prefix byte) []string {
 	return ids
 }
 
-// Payments, Holds and Grants visit all records of a kind in the order of their ids, until visit returns false.
+// Payments visits all payments in the order of their ids until visit returns false, as Holds and Grants do theirs.
 func (v View) Payments(visit func(*PaymentRecord) bool) error { return each(v.r, keyPayment, visit) }
 
 // Holds visits all holds.
@@ -295,17 +294,18 @@ func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, 
 		Account: string(g.Payer), Purpose: w.Purpose, Institution: w.Institution, VisitID: w.VisitID,
 		Year: policy.Year(now), InCore: v.book == nil,
 	}
-	f := Facts{}
-	if facts != nil {
-		f = *facts
-	} else if f, _, err = v.Account(h.Account); err != nil {
-		return Quoted{}, err
+	if facts == nil {
+		f, _, err := v.Account(h.Account)
+		if err != nil {
+			return Quoted{}, err
+		}
+		facts = &f
 	}
-	if !f.Known {
+	if !facts.Known {
 		return Quoted{Code: policy.CodeNotFound}, nil
 	}
 	var failed error
-	given, limitedBy, code := judge(now, h, g, f, in, func(key string) money.Amount {
+	given, limitedBy, code := judge(now, h, g, facts, in, func(key string) money.Amount {
 		u, err := read[useRecord](v.r, keyUse, key)
 		if err != nil {
 			failed = err

@@ -1,27 +1,35 @@
 package payment
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
 )
 
-// Placed tells that a leg's home holds amount. A leg that was given up meanwhile stays given up: its release is on the way.
+// Placed tells that a leg's home holds amount. A leg that was given up meanwhile stays given up: its release is on the
+// way. What the home gives less than was asked has a reason, whether the home names it or not.
 func (p *Payment) Placed(now time.Time, holdID string, amount money.Amount, limitedBy policy.Code) []Effect {
+	effects := p.late(now)
 	_, l := p.leg(holdID)
 	if l == nil || l.State != LegRequested || p.State != Requested {
-		return nil
+		return effects
 	}
-	l.State, l.Amount, l.LimitedBy = LegPlaced, min(amount, l.Asked), limitedBy
+	l.State, l.Amount = LegPlaced, min(amount, l.Asked)
+	if l.Amount < l.Asked {
+		l.LimitedBy = cmp.Or(limitedBy, policy.CodeBalanceInsufficient)
+	}
 	return p.next(now)
 }
 
 // Refused tells that a leg's home holds nothing, for good.
 func (p *Payment) Refused(now time.Time, holdID string, code policy.Code) []Effect {
+	effects := p.late(now)
 	_, l := p.leg(holdID)
 	if l == nil {
-		return nil
+		return effects
 	}
 	switch {
 	case l.State == LegRequested && p.State == Requested:
@@ -32,6 +40,15 @@ func (p *Payment) Refused(now time.Time, holdID string, code policy.Code) []Effe
 		// It was told to give back before its answer came; there is nothing to give back.
 		l.State = LegReleased
 		p.settle()
+	}
+	return effects
+}
+
+// late expires a payment whose deadline has passed, so that no answer is taken for it after that, whether its
+// deadline has fired or not.
+func (p *Payment) late(now time.Time) []Effect {
+	if p.State == Requested && !now.Before(p.DecideBy) {
+		return p.Expire(now)
 	}
 	return nil
 }
@@ -66,8 +83,8 @@ func (p *Payment) decidable(now time.Time) policy.Code {
 	return policy.CodeWrongState
 }
 
-// Expire does what is due: gives up legs that have not answered, gives back what was not decided in time, and sends decisions
-// again that have not been answered.
+// Expire does what is due: gives up legs that have not answered, gives back what was not decided in time, and sends
+// decisions again that have not been answered.
 func (p *Payment) Expire(now time.Time) []Effect {
 	var effects []Effect
 	if (p.State == Requested || p.State == Held) && !now.Before(p.DecideBy) {
@@ -102,65 +119,72 @@ func (p *Payment) again(i int, now time.Time) Effect {
 	return Effect{TellRelease, i}
 }
 
-// LegCapturedBy tells that a leg's home has taken amount. The home's word is final, whatever was asked of it.
+// LegCapturedBy tells that a leg's home has taken amount. The home's word is final once there is a decision: if it
+// took what it was told to give back, that is how it is, up to what was asked of it. Before the decision nobody can
+// have taken anything, and the word is not taken; the home repeats it when it is told the decision.
 func (p *Payment) LegCapturedBy(holdID string, amount money.Amount) {
 	_, l := p.leg(holdID)
-	if l == nil || l.State.Final() {
-		return
-	}
-	l.State, l.Captured = LegCaptured, amount
-	p.settle()
-}
-
-// LegReleasedBy tells that a leg's home holds nothing any more. forced: two operators there released it. A leg that was to be
-// captured has failed, with a claim.
-func (p *Payment) LegReleasedBy(holdID string, forced bool) {
-	_, l := p.leg(holdID)
-	if l == nil || l.State.Final() {
+	if l == nil {
 		return
 	}
 	switch l.State {
 	case LegCapturing:
-		l.State, l.Claim = LegCaptureFailed, forced
-	case LegRequested, LegPlaced, LegReleasing:
+		amount = min(amount, l.Share)
+	case LegReleasing:
+		amount = min(amount, l.Asked)
+	case LegRequested, LegPlaced, LegDeclined, LegCaptured, LegReleased, LegCaptureFailed:
+		return
+	}
+	l.State, l.Captured = LegCaptured, max(amount, 0)
+	p.settle()
+}
+
+// LegReleasedBy tells that a leg's home holds nothing any more. forced: two operators there released it. A leg that was
+// to be captured has failed, with a claim; one that has not answered gives nothing, and the next payer is asked.
+func (p *Payment) LegReleasedBy(now time.Time, holdID string, forced bool) []Effect {
+	return p.legGone(now, holdID, forced)
+}
+
+// LegFailed tells that a leg's home could not take the money: it is released there.
+func (p *Payment) LegFailed(now time.Time, holdID string) []Effect {
+	return p.legGone(now, holdID, false)
+}
+
+func (p *Payment) legGone(now time.Time, holdID string, claim bool) []Effect {
+	_, l := p.leg(holdID)
+	if l == nil {
+		return nil
+	}
+	switch l.State {
+	case LegRequested:
+		return p.Refused(now, holdID, policy.CodeCoreUnavailable)
+	case LegCapturing:
+		l.State, l.Claim = LegCaptureFailed, claim
+	case LegPlaced, LegReleasing:
 		l.State = LegReleased
 	case LegDeclined, LegCaptured, LegReleased, LegCaptureFailed:
 	}
 	p.settle()
+	return nil
 }
 
-// LegFailed tells that a leg's home could not take the money: it is released there.
-func (p *Payment) LegFailed(holdID string) {
-	_, l := p.leg(holdID)
-	if l == nil || l.State.Final() {
-		return
-	}
-	if l.State == LegCapturing {
-		l.State = LegCaptureFailed
-	} else {
-		l.State = LegReleased
-	}
-	p.settle()
-}
-
-// Enquired answers a home whose hold is in doubt: the leg's decision is to be sent again. undecided: there is none yet; past DecideBy the
-// payment expires first, so there is one.
-func (p *Payment) Enquired(now time.Time, holdID string) (effects []Effect, undecided bool) {
+// Enquired answers a home whose hold is in doubt: the effects send the leg's decision again, or the second result says
+// that there is none yet. Past DecideBy the payment expires first, so there is one.
+func (p *Payment) Enquired(now time.Time, holdID string) ([]Effect, bool) {
+	var effects []Effect
 	if (p.State == Held || p.State == Requested) && !now.Before(p.DecideBy) {
 		effects = p.Expire(now)
 	}
 	i, l := p.leg(holdID)
-	if l == nil {
+	if l == nil || slices.ContainsFunc(effects, func(e Effect) bool { return e.Leg == i }) {
 		return effects, false
-	}
-	for _, e := range effects {
-		if e.Leg == i {
-			return effects, false
-		}
 	}
 	switch l.State {
 	case LegCapturing, LegCaptured:
-		return append(effects, Effect{TellCapture, i}), false
+		if l.Share > 0 {
+			return append(effects, Effect{TellCapture, i}), false
+		}
+		return append(effects, Effect{TellRelease, i}), false
 	case LegReleasing, LegReleased, LegDeclined, LegCaptureFailed:
 		return append(effects, Effect{TellRelease, i}), false
 	case LegRequested, LegPlaced:

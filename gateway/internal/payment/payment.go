@@ -1,11 +1,13 @@
 // Package payment is the origin's side of a payment: what the visit region decides, as one state table.
 //
-// A payment covers the self-borne part of one bill from one or more payers' accounts. Each payer asked is a leg, with a hold in that
-// payer's home region. The origin asks leg by leg until the amount is covered, waits for the platform's word, and
-// tells each leg what to do. The decision is the origin's log entry: once capturing stands, nothing turns it back.
+// A payment covers the self-borne part of one bill from one or more payers' accounts. Each payer asked is a leg,
+// with a hold in that payer's home region. The origin asks leg by leg until the amount is covered, waits for the
+// platform's word, and tells each leg what to do. The decision is the origin's log entry: once capturing stands,
+// nothing turns it back.
 //
-// The package is pure: a Payment takes an event and the time of the command that brought it, changes, and says what is to be
-// sent. It has no clock and carries nothing out. Every non-terminal state has a time at which it wakes by itself (Wake).
+// The package is pure: a Payment takes an event and the time of the command that brought it, changes, and says what
+// is to be sent. It has no clock and carries nothing out. Every non-terminal state has a time at which it wakes by
+// itself (Wake).
 package payment
 
 import (
@@ -181,10 +183,10 @@ type Leg struct {
 	Wait      time.Duration
 }
 
-// Shortfall is what a leg that failed misses.
+// Shortfall is what a leg that has ended misses of its share.
 func (l *Leg) Shortfall() money.Amount {
-	if l.State == LegCaptureFailed {
-		return l.Share - l.Captured
+	if l.State == LegCaptured || l.State == LegCaptureFailed {
+		return l.Share.Less(l.Captured)
 	}
 	return 0
 }
@@ -227,7 +229,9 @@ type Effect struct {
 }
 
 // HoldID is the id of the n-th hold (from 1) of a payment: known before it is asked for, the same on every repeat.
-func HoldID(paymentID string, n int) string { return fmt.Sprintf("%s-%d", "h"+paymentID[1:], n) }
+func HoldID(paymentID string, n int) string {
+	return fmt.Sprintf("h%s-%d", strings.TrimPrefix(paymentID, "p"), n)
+}
 
 // Start asks the first payer. Candidates, Amount, DecideBy and the flags are set by the caller.
 func (p *Payment) Start(now time.Time) []Effect {
@@ -240,8 +244,8 @@ func (p *Payment) Start(now time.Time) []Effect {
 	return p.next(now)
 }
 
-// OfHold is the payment that a hold's id belongs to; ok is false for another form.
-func OfHold(holdID string) (paymentID string, ok bool) {
+// OfHold is the payment that a hold's id belongs to, and whether the id has the form of one.
+func OfHold(holdID string) (string, bool) {
 	i := strings.LastIndexByte(holdID, '-')
 	if i < 2 || holdID[0] != 'h' {
 		return "", false
@@ -398,7 +402,8 @@ func (p *Payment) CashDue() money.Amount {
 	return p.Amount
 }
 
-// Counts is what the payment takes of its bill: what is held or captured; while holds are being asked for, all that is asked.
+// Counts is what the payment takes of its bill: what is held or captured; while holds are being asked for, all that is
+// asked. What a home took against the decision counts too: it was paid.
 func (p *Payment) Counts() money.Amount {
 	switch p.State {
 	case Requested:
@@ -407,13 +412,11 @@ func (p *Payment) Counts() money.Amount {
 		return p.Held
 	case Capturing:
 		return p.Confirmed
-	case Captured:
-		return p.CapturedSum()
 	case Releasing:
-		return p.Held
-	case Declined, Released, Expired:
+		return max(p.Held, p.CapturedSum())
+	case Captured, Declined, Released, Expired:
 	}
-	return 0
+	return p.CapturedSum()
 }
 
 // Open reports whether anything is still to be heard or done: the payment is not final, or a leg is open.

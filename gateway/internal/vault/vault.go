@@ -1,14 +1,16 @@
 // Package vault is where clear identities end: it makes the tokens that persons are found by, and seals the
 // identities that the log and the state keep.
 //
-// Clear identity numbers and names exist in memory, inside sealed parcels and in calls to a core system, and nowhere else
-// (R-28, design 6). The state knows a random person number; one index maps the keyed token of the identity number to
-// it. Rotating the token key rewrites that index alone; destroying a month's data key leaves digests.
+// Clear identity numbers and names exist in memory, inside sealed parcels and in calls to a core system, and
+// nowhere else (R-28, design 6). The state knows a random person number; one index maps the keyed token of the
+// identity number to it. Rotating the token key rewrites that index alone; destroying a month's data key leaves
+// digests.
 package vault
 
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"gongji/crypto"
 	"gongji/federation"
@@ -24,7 +26,7 @@ const sealedMax = 4 << 10
 var ErrSealed = errors.New("vault: cannot open a sealed identity")
 
 // Identity is a clear identity. It prints masked.
-type Identity struct {
+type Identity struct { //nolint:recvcheck // a value must print masked, and Walk must change it
 	IDType string
 	Number string
 	Name   string
@@ -43,7 +45,9 @@ func (i *Identity) Walk(c *record.Coder) {
 func (i Identity) String() string { return person.MaskNumber(i.Number) + " " + person.MaskName(i.Name) }
 
 // Format masks, whatever the verb.
-func (i Identity) Format(f fmt.State, _ rune) { fmt.Fprint(f, i.String()) }
+func (i Identity) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, i.String()) // fmt has nobody to tell of a failure
+}
 
 // Of is the Identity of a checked person.
 func Of(p person.Person) Identity {
@@ -69,17 +73,19 @@ func New(ring crypto.KeyRing, hash federation.Hash, random func([]byte)) (*Vault
 }
 
 // Token is what a person is found by; the second result also binds the name.
-func (v *Vault) Token(i Identity) (token, named [32]byte, err error) {
+func (v *Vault) Token(i Identity) ([32]byte, [32]byte, error) {
+	var none [32]byte
 	id, err := v.ring.Current(crypto.UseToken)
 	if err != nil {
-		return token, named, fmt.Errorf("vault: token: %w", err)
+		return none, none, fmt.Errorf("vault: token: %w", err)
 	}
-	if token, err = v.ring.MAC(id, []byte("id\x00"), []byte(i.IDType), []byte{0}, []byte(i.Number)); err != nil {
-		return token, named, fmt.Errorf("vault: token: %w", err)
-	}
-	named, err = v.ring.MAC(id, []byte("nm\x00"), []byte(i.Number), []byte{0}, []byte(i.Name))
+	token, err := v.ring.MAC(id, []byte("id\x00"), []byte(i.IDType), []byte{0}, []byte(i.Number))
 	if err != nil {
-		return token, named, fmt.Errorf("vault: token: %w", err)
+		return none, none, fmt.Errorf("vault: token: %w", err)
+	}
+	named, err := v.ring.MAC(id, []byte("nm\x00"), []byte(i.Number), []byte{0}, []byte(i.Name))
+	if err != nil {
+		return none, none, fmt.Errorf("vault: token: %w", err)
 	}
 	return token, named, nil
 }
@@ -101,7 +107,8 @@ func (v *Vault) Person(i Identity, no string) (ledger.Person, error) {
 	}, nil
 }
 
-var additional = []byte("gongji-person-v1")
+// additional is authenticated with every sealed identity: a ciphertext of another use does not open as one.
+const additional = "gongji-person-v1"
 
 // Seal encrypts an identity under the current data key, whose id stands in front.
 func (v *Vault) Seal(i Identity) ([]byte, error) {
@@ -109,7 +116,7 @@ func (v *Vault) Seal(i Identity) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("vault: seal: %w", err)
 	}
-	sealed, err := v.ring.Seal(id, record.Encode(&i), additional)
+	sealed, err := v.ring.Seal(id, record.Encode(&i), []byte(additional))
 	if err != nil {
 		return nil, fmt.Errorf("vault: seal: %w", err)
 	}
@@ -122,12 +129,12 @@ func (v *Vault) Open(sealed []byte) (Identity, error) {
 	if len(sealed) > sealedMax || record.Decode(sealed, &e) != nil {
 		return Identity{}, ErrSealed
 	}
-	clear, err := v.ring.Open(e.Key, e.Sealed, additional)
+	plain, err := v.ring.Open(e.Key, e.Sealed, []byte(additional))
 	if err != nil {
 		return Identity{}, ErrSealed
 	}
 	var i Identity
-	if record.Decode(clear, &i) != nil {
+	if record.Decode(plain, &i) != nil {
 		return Identity{}, ErrSealed
 	}
 	return i, nil

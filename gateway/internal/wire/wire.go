@@ -1,5 +1,5 @@
-// Package wire has the messages between gateways, as versioned protobuf (wire.proto), and reads them strictly: a body is at
-// most federation.BodyMax bytes, of a known version, and carries exactly one kind.
+// Package wire has the messages between gateways, as versioned protobuf (wire.proto), and reads them strictly: a
+// body is at most federation.BodyMax bytes, of a known version, and carries exactly one kind.
 package wire
 
 import (
