@@ -77,6 +77,7 @@ type Ledger struct {
 	pairs    *table[pairRecord, *pairRecord]
 	index    *table[IndexRecord, *IndexRecord]
 	links    *table[LinkRecord, *LinkRecord]
+	book     bookCache
 	rules    policy.RuleBook
 	dir      *federation.Directory
 	effects  Effects
@@ -129,6 +130,7 @@ func New(cfg Config) (*Ledger, error) {
 	}
 	return &Ledger{
 		cfg:      cfg,
+		book:     bookCache{young: map[string][]byte{}},
 		payments: newTable[PaymentRecord](keyPayment, paymentsHot),
 		bills:    newTable[billRecord](keyBill, paymentsHot),
 		requests: newTable[RequestRecord](keyRequest, requestsHot),
