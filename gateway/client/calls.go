@@ -84,8 +84,8 @@ func (c *Client) SearchPayments(ctx context.Context, f PaymentSearch) (PaymentLi
 	return ask[PaymentList](ctx, c, Request{Method: http.MethodPost, Path: "/v1/payments/search", Body: f})
 }
 
-// Confirm captures what is held, or f.Amount of it. The gateway waits up to wait, in whole seconds (0 to 30), for the legs; an
-// answer that is still capturing is told to the end by Payment.
+// Confirm captures what is held, or f.Amount of it. The gateway waits up to wait, in whole seconds (0 to 30), for
+// the legs; an answer that is still capturing is told to the end by Payment.
 func (c *Client) Confirm(ctx context.Context, id string, f Confirmation, wait time.Duration) (Payment, error) {
 	path := paymentPath(id) + "/confirm?wait=" + strconv.Itoa(int(wait/time.Second))
 	return ask[Payment](ctx, c, Request{Method: http.MethodPost, Path: path, Body: f})

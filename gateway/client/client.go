@@ -54,15 +54,16 @@ const (
 var (
 	// ErrOptions: there is no node to ask, or an address or the signer is not complete.
 	ErrOptions = errors.New("client: bad options")
-	// ErrUnanswered: time ran out without an answer. Whether something happened is not known: repeat the same request with the
-	// same id.
+	// ErrUnanswered: time ran out without an answer. Whether something happened is not known: repeat the same request
+	// with the same id.
 	ErrUnanswered = errors.New("client: no answer")
 	// ErrAnswer: the answer is not what a gateway answers.
 	ErrAnswer = errors.New("client: not an answer of a gateway")
 )
 
-// Client asks the nodes of one region. It repeats the same request, with the same id, after a lost answer, an unknown outcome
-// and whatever says that it is retryable, and goes straight to the leader once an answer named it. Safe for concurrent use.
+// Client asks the nodes of one region. It repeats the same request, with the same id, after a lost answer, an
+// unknown outcome and whatever says that it is retryable, and goes straight to the leader once an answer named it.
+// Safe for concurrent use.
 type Client struct {
 	nodes    []string
 	http     *http.Client
@@ -164,8 +165,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 
 // final tells whether a repeat would be answered in the same way.
 func final(err error) bool {
-	var p *ProblemError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*ProblemError](err); ok {
 		return !p.Problem.Retryable && p.Problem.Outcome != OutcomeUnknown
 	}
 	return errors.Is(err, errSign)
@@ -186,7 +186,7 @@ func (c *Client) try(ctx context.Context, method, path string, body []byte) (Ans
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if err := c.signed(req, body); err != nil {
+	if err = c.signed(req, body); err != nil {
 		return Answer{}, err
 	}
 	resp, err := c.http.Do(req)
@@ -194,7 +194,7 @@ func (c *Client) try(ctx context.Context, method, path string, body []byte) (Ans
 		c.failed(node)
 		return Answer{}, fmt.Errorf("client: %w", err)
 	}
-	defer func() { _ = resp.Body.Close() }() //nolint:errcheck // it has been read
+	defer func() { _ = resp.Body.Close() }()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, answerMax+1))
 	if err != nil || len(data) > answerMax {
 		c.failed(node)

@@ -87,7 +87,9 @@ func lost(w http.ResponseWriter, _ *http.Request) {
 	if err != nil {
 		return
 	}
-	conn.Close()
+	if err := conn.Close(); err != nil {
+		return
+	}
 }
 
 func newClient(t *testing.T, o client.Options) *client.Client {
@@ -111,9 +113,13 @@ func TestRepeats(t *testing.T) {
 		"lost":             {script: []http.HandlerFunc{lost, lost, held}},
 		"unknown":          {script: []http.HandlerFunc{problem("timeout", 504, true, "unknown"), held}},
 		"unknown, no more": {script: []http.HandlerFunc{problem("internal", 500, false, "unknown"), held}},
-		"no leader":        {script: []http.HandlerFunc{problem("no_leader", 503, true, "none"), problem("rate_limited", 429, true, "none"), held}},
-		"no gateway":       {script: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(502) }, held}},
-		"conflict":         {script: []http.HandlerFunc{problem("conflict", 409, false, "none")}, code: "conflict"},
+		"no leader": {script: []http.HandlerFunc{
+			problem("no_leader", 503, true, "none"), problem("rate_limited", 429, true, "none"), held,
+		}},
+		"no gateway": {script: []http.HandlerFunc{
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, held,
+		}},
+		"conflict": {script: []http.HandlerFunc{problem("conflict", 409, false, "none")}, code: "conflict"},
 		"unknown first": {
 			script: []http.HandlerFunc{problem("timeout", 504, true, "unknown"), problem("wrong_state", 409, false, "none")},
 			code:   "wrong_state",
@@ -155,7 +161,8 @@ func TestPatience(t *testing.T) {
 	if _, err := c.Rules(ctx); !errors.Is(err, client.ErrUnanswered) || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	slow := newNode(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, answer(`{"hotline":"010-12393"}`))
+	hangs := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	slow := newNode(t, hangs, answer(`{"hotline":"010-12393"}`))
 	c = newClient(t, client.Options{Nodes: []string{slow.URL}, Attempt: 20 * time.Millisecond})
 	if r, err := c.Rules(t.Context()); err != nil || r.Hotline != "010-12393" {
 		t.Errorf("%v %v", r, err)
@@ -177,7 +184,8 @@ func TestLeader(t *testing.T) {
 		t.Errorf("follower %d, leader %d", len(follower.asked()), len(leader.asked()))
 	}
 	// Where nothing is to be trusted nothing is followed.
-	odd := newNode(t, answer(`{}`, "Gongji-Leader", "https://127.0.0.1:1"), answer(`{}`, "Gongji-Leader", "::"), answer(`{}`))
+	odd := newNode(t,
+		answer(`{}`, "Gongji-Leader", "https://127.0.0.1:1"), answer(`{}`, "Gongji-Leader", "::"), answer(`{}`))
 	c = newClient(t, client.Options{Nodes: []string{odd.URL}})
 	for range 3 {
 		if _, err := c.Rules(t.Context()); err != nil {
@@ -225,7 +233,8 @@ func TestSigned(t *testing.T) {
 	for i, h := range n.heads {
 		sum := suite.Sum([]byte(n.bodies[i]))
 		nonces[h.Get("Gongji-Nonce")] = true
-		message := fmt.Sprintf("POST\n/v1/payments/p%%201/confirm?wait=3\n2026-11-20T12:00:00+08:00\n%s\n%x\n", h.Get("Gongji-Nonce"), sum)
+		message := fmt.Sprintf("POST\n/v1/payments/p%%201/confirm?wait=3\n2026-11-20T12:00:00+08:00\n%s\n%x\n",
+			h.Get("Gongji-Nonce"), sum)
 		sig, err := base64.StdEncoding.DecodeString(h.Get("Gongji-Signature"))
 		if err != nil || verifier.Verify([]byte(message), sig) != nil || h.Get("Gongji-Key") != "k1" {
 			t.Errorf("try %d: %v", i, h)
@@ -236,7 +245,8 @@ func TestSigned(t *testing.T) {
 	}
 	o.Sign = func([]byte) (string, []byte, error) { return "", nil, errors.New("the token is gone") }
 	asked := len(n.asked())
-	if _, err := newClient(t, o).Rules(t.Context()); err == nil || errors.Is(err, client.ErrUnanswered) || len(n.asked()) != asked {
+	_, err = newClient(t, o).Rules(t.Context())
+	if err == nil || errors.Is(err, client.ErrUnanswered) || len(n.asked()) != asked {
 		t.Errorf("%v", err)
 	}
 }
@@ -245,7 +255,10 @@ func TestSigned(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for _, o := range []client.Options{
-		{}, {Nodes: []string{""}}, {Nodes: []string{"127.0.0.1:18000"}}, {Nodes: []string{"ftp://x"}},
+		{},
+		{Nodes: []string{""}},
+		{Nodes: []string{"127.0.0.1:18000"}},
+		{Nodes: []string{"ftp://x"}},
 		{Nodes: []string{"http://x"}, Sign: func([]byte) (string, []byte, error) { return "", nil, nil }},
 	} {
 		if _, err := client.New(o); !errors.Is(err, client.ErrOptions) {
@@ -277,7 +290,8 @@ func TestTypes(t *testing.T) {
 		Beneficiary: p, Credential: client.Credential{Type: "id_card", HolderIDNumber: p.IDNumber},
 	}
 	for _, s := range []string{
-		fmt.Sprint(p), fmt.Sprintf("%#v", p), fmt.Sprintf("%+v", &p), fmt.Sprintf("%+v", request), fmt.Sprintf("%#v", request),
+		fmt.Sprint(p), fmt.Sprintf("%#v", p), fmt.Sprintf("%+v", &p),
+		fmt.Sprintf("%+v", request), fmt.Sprintf("%#v", request),
 		fmt.Sprintf("%v", client.GrantSearch{Payer: &p}), fmt.Sprintf("%d", p),
 	} {
 		if strings.Contains(s, "19900307") || strings.Contains(s, "建国") {

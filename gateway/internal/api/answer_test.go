@@ -16,8 +16,17 @@ import (
 	"gongji/gateway/internal/policy"
 )
 
-// TestAnswers: each operation hands its form to the desk, with defaults filled in, and answers what the desk said, on the
-// leader and through another node.
+// Searches and an order for TestAnswers.
+var (
+	byPayer       = document{"payer": person(payerName, payerNumber, region)}.String()
+	byBeneficiary = document{
+		"beneficiary": person(payerName, payerNumber, "310000"), "request_id": []any{1},
+	}.String()
+	noOrder = orderBody().set("/request_id", "o-2").set("/grants", []any{}).String()
+)
+
+// TestAnswers: each operation hands its form to the desk, with defaults filled in, and answers what the desk said,
+// on the leader and through another node.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	for _, node := range []string{"leader", "follower"} {
@@ -37,17 +46,14 @@ func TestAnswers(t *testing.T) {
 				{"GET", "/v1/rules?x=1", "{}", "", 200},
 				{"POST", "/v1/grants", grantBody().String(), "CreateGrant", 201},
 				{"GET", "/v1/grants/g1", "", "Grant", 200},
-				{"POST", "/v1/grants/search", document{"payer": person(payerName, payerNumber, region)}.String(), "SearchGrants", 200},
-				{
-					"POST", "/v1/grants/search",
-					document{"beneficiary": person(payerName, payerNumber, "310000"), "request_id": []any{1}}.String(), "SearchGrants", 200,
-				},
+				{"POST", "/v1/grants/search", byPayer, "SearchGrants", 200},
+				{"POST", "/v1/grants/search", byBeneficiary, "SearchGrants", 200},
 				{"PATCH", "/v1/grants/g1", patchBody().String(), "PatchGrant", 200},
 				{"DELETE", "/v1/grants/g1?request_id=d-1", "", "RevokeGrant", 200},
 				{"DELETE", "/v1/grants/g1?request_id=d-2", " {} ", "RevokeGrant", 200},
 				{"POST", "/v1/grants/g1/accept", `{"request_id":"a-1"}`, "AcceptGrant", 200},
 				{"PUT", "/v1/beneficiaries/order", orderBody().String(), "SetOrder", 200},
-				{"PUT", "/v1/beneficiaries/order", orderBody().set("/request_id", "o-2").set("/grants", []any{}).String(), "SetOrder", 200},
+				{"PUT", "/v1/beneficiaries/order", noOrder, "SetOrder", 200},
 				{"POST", "/v1/payments", paymentBody().String(), "CreatePayment", 201},
 				{"POST", "/v1/quotes", paymentBody().String(), "Quote", 200},
 				{"POST", "/v1/quotes", paymentBody().set("/request_id", remove{}).String(), "Quote", 200},
@@ -103,7 +109,8 @@ func TestForms(t *testing.T) {
 		set("/decide_within_seconds", 5)
 	e.call(t, e.leader, "POST", "/v1/payments", full.String())
 	f, ok = e.desk.last.(client.PaymentRequest)
-	if !ok || *f.AllowPartial || f.Confirm != "auto" || *f.DecideWithinSeconds != 5 || !slices.Equal(f.Grants, []string{"g1", "g2"}) ||
+	if !ok || *f.AllowPartial || f.Confirm != "auto" || *f.DecideWithinSeconds != 5 ||
+		!slices.Equal(f.Grants, []string{"g1", "g2"}) ||
 		!*f.Credential.RemoteUse || f.Bill.Total != "500.00" || f.Amount != "200.00" || f.VisitDate != "2026-11-20" {
 		t.Errorf("full: %#v", e.desk.last)
 	}
@@ -124,13 +131,14 @@ func TestForms(t *testing.T) {
 		t.Errorf("confirm: %v %v", e.desk.wait, e.desk.amount)
 	}
 	e.call(t, e.leader, "POST", "/v1/payments/search", `{"request_id":"p-1"}`)
-	if s := e.desk.last; s != (client.PaymentSearch{RequestID: "p-1", Limit: 100}) || e.desk.caller != api.UnsignedPlatform {
+	want2 := client.PaymentSearch{RequestID: "p-1", Limit: 100}
+	if s := e.desk.last; s != want2 || e.desk.caller != api.UnsignedPlatform {
 		t.Errorf("search: %#v for %s", s, e.desk.caller)
 	}
 }
 
-// TestReplay: the same content is answered with the thing as it is now, other content is a conflict, before every other 400
-// and before the desk is asked for anything that changes (R-18).
+// TestReplay: the same content is answered with the thing as it is now, other content is a conflict, before every
+// other 400 and before the desk is asked for anything that changes (R-18).
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
@@ -173,7 +181,8 @@ func TestReplay(t *testing.T) {
 	}
 	// The form comes before the conflict.
 	for _, body := range []document{paymentBody().set("/amount", remove{}), paymentBody().set("/surplus", 1)} {
-		if r := e.call(t, e.leader, "POST", "/v1/payments", body.String()); r.problem.Code != string(policy.CodeInvalidRequest) {
+		r := e.call(t, e.leader, "POST", "/v1/payments", body.String())
+		if r.problem.Code != string(policy.CodeInvalidRequest) {
 			t.Errorf("%s: %d %s", body, r.status, r.body)
 		}
 	}
@@ -207,7 +216,8 @@ func TestReplayOfEach(t *testing.T) {
 			c.again = c.target
 		}
 		again := e.call(t, e.follower, c.method, c.again, c.body)
-		if again.status != 200 || again.header.Get("Idempotent-Replay") != "true" || string(first.body) != string(again.body) {
+		if again.status != 200 || again.header.Get("Idempotent-Replay") != "true" ||
+			string(first.body) != string(again.body) {
 			t.Errorf("%s %s: %d %v\n%s\n%s", c.method, c.target, again.status, again.header, first.body, again.body)
 		}
 	}
@@ -294,8 +304,10 @@ func TestService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	if _, ok := resp.Header["Gongji-Leader"]; ok || resp.StatusCode != 200 {
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, ok := resp.Header["Gongji-Leader"]; ok || resp.StatusCode != http.StatusOK {
 		t.Errorf("without a leader: %v", resp.Header)
 	}
 }
@@ -352,8 +364,10 @@ func TestRequestSchemas(t *testing.T) {
 		body   func() document
 		bad    []refusalCase
 	}{
-		{"GrantRequest", grantBody, grantCases()}, {"PaymentRequest", paymentBody, paymentCases()},
-		{"GrantPatch", patchBody, patchCases()}, {"OrderRequest", orderBody, orderCases()},
+		{"GrantRequest", grantBody, grantCases()},
+		{"PaymentRequest", paymentBody, paymentCases()},
+		{"GrantPatch", patchBody, patchCases()},
+		{"OrderRequest", orderBody, orderCases()},
 	} {
 		if err := s.validate("#/components/schemas/"+c.schema, []byte(c.body().String())); err != nil {
 			t.Errorf("%s: %v", c.schema, err)
@@ -373,7 +387,6 @@ func TestRequestSchemas(t *testing.T) {
 
 // TestForwarding: a node that does not lead says what became of a request that it could not carry.
 func TestForwarding(t *testing.T) {
-	t.Parallel()
 	e := newEnv(t, nil)
 	for _, c := range []struct {
 		name, code     string
@@ -385,7 +398,7 @@ func TestForwarding(t *testing.T) {
 		{"unknown", "timeout", failing(consensus.ErrUnknown), 504, "unknown", "none"},
 		{"busy", "rate_limited", failing(consensus.ErrBusy), 429, "none", "none"},
 		{"gone", "timeout", failing(context.DeadlineExceeded), 504, "unknown", "none"},
-		{"nonsense", "internal", func(context.Context, []byte) ([]byte, error) { return []byte{1, 2, 3}, nil }, 500, "unknown", "none"},
+		{"nonsense", "internal", nonsense, 500, "unknown", "none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e.followerLog.mu.Lock()
@@ -406,6 +419,8 @@ func TestForwarding(t *testing.T) {
 	}
 }
 
+func nonsense(context.Context, []byte) ([]byte, error) { return []byte{1, 2, 3}, nil }
+
 func failing(err error) func(context.Context, []byte) ([]byte, error) {
 	return func(context.Context, []byte) ([]byte, error) { return nil, err }
 }
@@ -422,7 +437,8 @@ func TestLostLeadership(t *testing.T) {
 	}
 	e.leaderLog.mu.Unlock()
 	r := e.call(t, e.follower, "POST", "/v1/payments", paymentBody().String())
-	if r.status != 503 || r.problem.Code != "no_leader" || r.problem.Outcome != "none" || r.header.Get("Retry-After") == "" {
+	if r.status != 503 || r.problem.Code != "no_leader" || r.problem.Outcome != "none" ||
+		r.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", r.status, r.body)
 	}
 }

@@ -96,8 +96,8 @@ func newAuth(d Deps) (*auth, error) {
 	return a, nil
 }
 
-// identify returns the caller, or why there is none. The order keeps strangers cheap and harmless: nobody's rate or nonce
-// is touched before the signature was found right.
+// identify returns the caller, or why there is none. The order keeps strangers cheap and harmless: nobody's rate or
+// nonce is touched before the signature was found right.
 func (a *auth) identify(r *http.Request, body []byte, write bool) (Caller, *Error) {
 	h := r.Header
 	if h.Get(headerKey) == "" && h.Get(headerSignature) == "" && h.Get(headerTime) == "" && h.Get(headerNonce) == "" {

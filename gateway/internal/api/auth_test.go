@@ -41,12 +41,14 @@ func (k key) platform(t testing.TB, name string, role api.Role) api.Platform {
 }
 
 // headers are those of a signed request; the parts are what is signed.
-func (k key) headers(t testing.TB, method, target, body string, at time.Time, nonce string) []string {
+func (k key) headers(t testing.TB, line, body string, at time.Time, nonce string) []string {
 	t.Helper()
+	method, target, _ := strings.Cut(line, " ")
 	sum := emm.New().Sum([]byte(body))
 	stamp := at.Format(time.RFC3339)
 	sig, err := k.private.Sign([]byte(
-		method + "\n" + target + "\n" + stamp + "\n" + nonce + "\n" + hex.EncodeToString(sum[:]) + "\n"))
+		method + "\n" + target + "\n" + stamp + "\n" + nonce + "\n" + hex.EncodeToString(sum[:]) + "\n",
+	))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,23 +82,31 @@ func newAuthEnv(t *testing.T) *authEnv {
 		slow.RatePerSecond = 2
 		d.UnsignedAllowed = false
 		d.Platforms = []api.Platform{
-			a.writer.platform(t, "hospital", api.RoleWrite), a.reader.platform(t, "portal", api.RoleRead), revoked, foreign, slow,
+			a.writer.platform(t, "hospital", api.RoleWrite), a.reader.platform(t, "portal", api.RoleRead),
+			revoked, foreign, slow,
 		}
 	})
 	return a
 }
 
 // fresh makes headers that are good.
-func (a *authEnv) fresh(t *testing.T, k key, method, target, body string) []string {
+func (a *authEnv) fresh(t *testing.T, k key, line, body string) []string {
 	t.Helper()
 	a.nonces++
-	return k.headers(t, method, target, body, now(), nonce(a.nonces))
+	return k.headers(t, line, body, now(), nonce(a.nonces))
 }
 
-// both asks the leader, and with other headers of the same kind another node.
-func (a *authEnv) want(t *testing.T, server *httptest.Server, method, target, body string, headers []string, code policy.Code) {
+// request is one try of a test: method and target in one word, as they stand in a request line.
+type request struct {
+	line, body string
+	headers    []string
+}
+
+// want sends a request and expects a code, none for success.
+func (a *authEnv) want(t *testing.T, server *httptest.Server, q request, code policy.Code) {
 	t.Helper()
-	r := a.call(t, server, method, target, body, headers...)
+	method, target, _ := strings.Cut(q.line, " ")
+	r := a.call(t, server, method, target, q.body, q.headers...)
 	if code == "" {
 		if r.status >= 300 {
 			t.Errorf("%s %s: %d %s", method, target, r.status, r.body)
@@ -113,44 +123,50 @@ func (a *authEnv) want(t *testing.T, server *httptest.Server, method, target, bo
 
 // TestSignatures: who is speaking.
 func TestSignatures(t *testing.T) {
-	t.Parallel()
 	a := newAuthEnv(t)
 	body := paymentBody().String()
 	const target = "/v1/payments"
+	soon, past := now().Add(time.Second).Format(time.RFC3339), now().Add(-301*time.Second).Format(time.RFC3339)
 	for name, server := range map[string]*httptest.Server{"leader": a.leader, "follower": a.follower} {
 		t.Run(name, func(t *testing.T) {
-			good := func() []string { return a.fresh(t, a.writer, "POST", target, body) }
+			good := func() []string { return a.fresh(t, a.writer, "POST "+target, body) }
 			change := func(i int, value string) []string {
 				h := good()
 				h[i] = value
 				return h
 			}
-			a.want(t, server, "POST", target, body, nil, policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(1, ""), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(1, "k-nobody"), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(1, "k-reader"), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(3, ""), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(3, "yesterday"), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(3, now().Add(time.Second).Format(time.RFC3339)),
-				policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, change(3, now().Add(-301*time.Second).Format(time.RFC3339)), policy.CodeStaleRequest)
+			a.want(t, server, request{"POST " + target, body, nil}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(1, "")}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(1, "k-nobody")}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(1, "k-reader")}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(3, "")}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(3, "yesterday")}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(3, soon)}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body, change(3, past)}, policy.CodeStaleRequest)
 			for _, n := range []string{"", "short", strings.Repeat("n", 65), "0123456789abcde!", "another-nonce-0000"} {
-				a.want(t, server, "POST", target, body, change(5, n), policy.CodeUnauthenticated)
+				a.want(t, server, request{"POST " + target, body, change(5, n)}, policy.CodeUnauthenticated)
 			}
 			for _, sig := range []string{"", "!", "AAAA", strings.Repeat("A", 2000)} {
-				a.want(t, server, "POST", target, body, change(7, sig), policy.CodeUnauthenticated)
+				a.want(t, server, request{"POST " + target, body, change(7, sig)}, policy.CodeUnauthenticated)
 			}
-			a.want(t, server, "POST", target, body+" ", good(), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target+"?x=1", body, good(), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", "/v1/quotes", body, good(), policy.CodeUnauthenticated)
-			stranger := a.fresh(t, a.stranger, "POST", target, body)
-			a.want(t, server, "POST", target, body, stranger, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target, body + " ", good()}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST " + target + "?x=1", body, good()}, policy.CodeUnauthenticated)
+			a.want(t, server, request{"POST /v1/quotes", body, good()}, policy.CodeUnauthenticated)
+			stranger := a.fresh(t, a.stranger, "POST "+target, body)
+			a.want(t, server, request{"POST " + target, body, stranger}, policy.CodeUnauthenticated)
 			stranger[1] = a.writer.id
-			a.want(t, server, "POST", target, body, stranger, policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, a.fresh(t, a.revoked, "POST", target, body), policy.CodeUnauthenticated)
-			a.want(t, server, "POST", target, body, a.fresh(t, a.foreign, "POST", target, body), policy.CodeRegionMismatch)
-			a.want(t, server, "POST", target, body, a.fresh(t, a.reader, "POST", target, body), policy.CodeForbidden)
-			a.want(t, server, "POST", target, body, good(), "")
+			a.want(t, server, request{"POST " + target, body, stranger}, policy.CodeUnauthenticated)
+			for _, c := range []struct {
+				key  key
+				code policy.Code
+			}{
+				{a.revoked, policy.CodeUnauthenticated},
+				{a.foreign, policy.CodeRegionMismatch},
+				{a.reader, policy.CodeForbidden},
+			} {
+				a.want(t, server, request{"POST " + target, body, a.fresh(t, c.key, "POST "+target, body)}, c.code)
+			}
+			a.want(t, server, request{"POST " + target, body, good()}, "")
 			a.desk.taken()
 		})
 	}
@@ -158,8 +174,8 @@ func TestSignatures(t *testing.T) {
 		t.Errorf("the platform is %q", a.desk.caller)
 	}
 	// What changes nothing a reader may do, with the query signed too.
-	a.want(t, a.leader, "POST", "/v1/quotes", body, a.fresh(t, a.reader, "POST", "/v1/quotes", body), "")
-	a.want(t, a.leader, "GET", "/v1/rules?b=2&a=%31", "", a.fresh(t, a.reader, "GET", "/v1/rules?b=2&a=%31", ""), "")
+	a.want(t, a.leader, request{"POST /v1/quotes", body, a.fresh(t, a.reader, "POST /v1/quotes", body)}, "")
+	a.want(t, a.leader, request{"GET /v1/rules?b=2&a=%31", "", a.fresh(t, a.reader, "GET /v1/rules?b=2&a=%31", "")}, "")
 }
 
 // TestRequestTime: 300 s in both directions.
@@ -177,11 +193,12 @@ func TestRequestTime(t *testing.T) {
 		{-301 * time.Second, policy.CodeStaleRequest},
 		{24 * time.Hour, policy.CodeStaleRequest},
 	} {
-		h := a.reader.headers(t, "GET", target, "", now().Add(c.off), nonce(1000+i))
-		a.want(t, a.leader, "GET", target, "", h, c.code)
+		h := a.reader.headers(t, "GET "+target, "", now().Add(c.off), nonce(1000+i))
+		a.want(t, a.leader, request{"GET " + target, "", h}, c.code)
 	}
 	beijing := time.FixedZone("", 8*60*60)
-	a.want(t, a.leader, "GET", target, "", a.reader.headers(t, "GET", target, "", now().In(beijing), nonce(2000)), "")
+	h := a.reader.headers(t, "GET "+target, "", now().In(beijing), nonce(2000))
+	a.want(t, a.leader, request{"GET " + target, "", h}, "")
 }
 
 // TestNonces: a request works once, wherever it is repeated; the nonce of a refused signature is not used up.
@@ -189,18 +206,18 @@ func TestNonces(t *testing.T) {
 	t.Parallel()
 	a := newAuthEnv(t)
 	const target = "/v1/rules"
-	h := a.fresh(t, a.reader, "GET", target, "")
+	h := a.fresh(t, a.reader, "GET "+target, "")
 	forged := append([]string(nil), h...)
 	forged[7] = "AAAA"
-	a.want(t, a.leader, "GET", target, "", forged, policy.CodeUnauthenticated)
-	a.want(t, a.leader, "GET", target, "", h, "")
-	a.want(t, a.leader, "GET", target, "", h, policy.CodeStaleRequest)
-	a.want(t, a.follower, "GET", target, "", h, policy.CodeStaleRequest)
+	a.want(t, a.leader, request{"GET " + target, "", forged}, policy.CodeUnauthenticated)
+	a.want(t, a.leader, request{"GET " + target, "", h}, "")
+	a.want(t, a.leader, request{"GET " + target, "", h}, policy.CodeStaleRequest)
+	a.want(t, a.follower, request{"GET " + target, "", h}, policy.CodeStaleRequest)
 	// With another time it is the same nonce.
-	a.want(t, a.leader, "GET", target, "",
-		a.reader.headers(t, "GET", target, "", now().Add(time.Minute), h[5]), policy.CodeStaleRequest)
+	later := a.reader.headers(t, "GET "+target, "", now().Add(time.Minute), h[5])
+	a.want(t, a.leader, request{"GET " + target, "", later}, policy.CodeStaleRequest)
 	// Another platform has nonces of its own.
-	a.want(t, a.leader, "GET", target, "", a.writer.headers(t, "GET", target, "", now(), h[5]), "")
+	a.want(t, a.leader, request{"GET " + target, "", a.writer.headers(t, "GET "+target, "", now(), h[5])}, "")
 }
 
 // TestRates: a platform has its rate, and the others theirs.
@@ -209,15 +226,15 @@ func TestRates(t *testing.T) {
 	a := newAuthEnv(t)
 	const target = "/v1/rules"
 	for range 2 {
-		a.want(t, a.leader, "GET", target, "", a.fresh(t, a.slow, "GET", target, ""), "")
+		a.want(t, a.leader, request{"GET " + target, "", a.fresh(t, a.slow, "GET "+target, "")}, "")
 	}
-	limited := a.fresh(t, a.slow, "GET", target, "")
+	limited := a.fresh(t, a.slow, "GET "+target, "")
 	r := a.call(t, a.leader, "GET", target, "", limited...)
 	if r.status != 429 || r.problem.Code != string(policy.CodeRateLimited) || r.header.Get("Retry-After") == "" ||
 		!r.problem.Retryable || r.problem.Outcome != client.OutcomeNone {
 		t.Errorf("%d %s", r.status, r.body)
 	}
-	a.want(t, a.leader, "GET", target, "", a.fresh(t, a.reader, "GET", target, ""), "")
+	a.want(t, a.leader, request{"GET " + target, "", a.fresh(t, a.reader, "GET "+target, "")}, "")
 }
 
 // TestBothWays: where unsigned requests are taken, a signed one is still held to its signature.
@@ -231,13 +248,15 @@ func TestBothWays(t *testing.T) {
 	if r := e.call(t, e.leader, "GET", "/v1/rules", "", "Gongji-Key", "k"); r.status != 401 {
 		t.Errorf("half signed: %d", r.status)
 	}
-	if r := e.call(t, e.leader, "GET", "/v1/rules", "", k.headers(t, "GET", "/v1/rules", "", now(), nonce(1))...); r.status != 200 {
+	signed := k.headers(t, "GET /v1/rules", "", now(), nonce(1))
+	if r := e.call(t, e.leader, "GET", "/v1/rules", "", signed...); r.status != 200 {
 		t.Errorf("signed: %d", r.status)
 	}
 	// Request ids belong to their platform: the same id of both is no conflict.
 	body := paymentBody().String()
 	one := e.call(t, e.leader, "POST", "/v1/payments", body)
-	other := e.call(t, e.leader, "POST", "/v1/payments", body, k.headers(t, "POST", "/v1/payments", body, now(), nonce(2))...)
+	signed = k.headers(t, "POST /v1/payments", body, now(), nonce(2))
+	other := e.call(t, e.leader, "POST", "/v1/payments", body, signed...)
 	if one.status != 201 || other.status != 201 {
 		t.Errorf("%d and %d", one.status, other.status)
 	}

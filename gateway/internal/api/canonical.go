@@ -91,8 +91,8 @@ func appendQuoted(dst []byte, s string) []byte {
 // exponentDigitsMax bounds what is computed with; no field takes a number anywhere near.
 const exponentDigitsMax = 9
 
-// canonicalNumber writes a number as its digits without zeros at either end, and a power of ten: 900, 900.0 and 9e2 are
-// the same number, and 90000000000000000001 is not 90000000000000000000. No floating point is involved.
+// canonicalNumber writes a number as its digits without zeros at either end, and a power of ten: 900, 900.0 and 9e2
+// are the same number, and 90000000000000000001 is not 90000000000000000000. No floating point is involved.
 func canonicalNumber(raw, whole, fraction, exponent string) string {
 	power := 0
 	if exponent != "" {

@@ -34,8 +34,8 @@ type Deps struct {
 	ConcurrentMax int
 }
 
-// ConcurrentStandard is far above what keeps a group busy (a thousand requests that wait for their entry), and keeps the
-// bodies in memory below 300 MB.
+// ConcurrentStandard is far above what keeps a group busy (a thousand requests that wait for their entry), and
+// keeps the bodies in memory below 300 MB.
 const ConcurrentStandard = 4096
 
 // errDeps: something that the face needs is missing.
@@ -179,27 +179,23 @@ type call struct {
 	body   []byte
 }
 
-// perform answers an operation on the leader. Nothing that a request can carry stops the node: a fault of this program is
-// an answer too.
+// perform answers an operation on the leader. Nothing that a request can carry stops the node: a fault of this
+// program is an answer too.
 func (f *Face) perform(ctx context.Context, op *operation, r *http.Request, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, op.within(r.URL.Query()))
 	defer cancel()
 	a := f.refuse(refusal(errPanic, op.Write)) // unless carryOut comes to its end
 	func() {
-		defer f.catch(ctx, op)
+		defer func() {
+			if recover() != nil {
+				// What was thrown may hold what the request held; the stack holds addresses only.
+				f.logger.LogAttrs(ctx, slog.LevelError, "panic in a request",
+					slog.String("operation", op.ID), slog.String("stack", string(debug.Stack())))
+			}
+		}()
 		a = f.carryOut(ctx, op, r, body)
 	}()
 	return a
-}
-
-// catch ends a panic here, with a trace for the operators.
-func (f *Face) catch(ctx context.Context, op *operation) {
-	if recover() == nil {
-		return
-	}
-	// What was thrown may hold what the request held; the stack holds addresses only.
-	f.logger.LogAttrs(ctx, slog.LevelError, "panic in a request",
-		slog.String("operation", op.ID), slog.String("stack", string(debug.Stack())))
 }
 
 // carryOut finds out who is speaking, and then does what is asked.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -96,11 +97,7 @@ func (o *object) pointer(key string) string { return o.at + "/" + key }
 // done refuses what was not asked for.
 func (o *object) done() {
 	for _, key := range o.node.keys {
-		known := false
-		for _, a := range o.asked {
-			known = known || a == key
-		}
-		if !known {
+		if !slices.Contains(o.asked, key) {
 			field := o.at
 			if plainKey(key) {
 				field = o.pointer(key)
@@ -211,20 +208,20 @@ func (o *object) requestID() string {
 }
 
 // word reads one of a few words.
-func (o *object) word(key string, m must, code policy.Code, known func(string) bool) string {
+func (o *object) word(key string, m must, known func(string) bool) string {
 	n := o.take(key, kindString, m)
 	if n == nil {
 		return ""
 	}
 	if !known(n.text) {
-		o.form.refuseWith(code, o.pointer(key), "The word is unknown.", "取值不在允许范围内。")
+		o.form.refuseWith(policy.CodeInvalidRequest, o.pointer(key), "The word is unknown.", "取值不在允许范围内。")
 	}
 	return n.text
 }
 
 // label reads a free word of a platform's: an id of a visit or bill, a code.
 func (o *object) label(key string, m must) string {
-	return o.word(key, m, policy.CodeInvalidRequest, func(s string) bool { return printable(s, labelMax) })
+	return o.word(key, m, func(s string) bool { return printable(s, labelMax) })
 }
 
 // ids reads a list of grants, none of them twice; nil if it is absent.

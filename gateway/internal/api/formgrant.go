@@ -199,7 +199,7 @@ func (o *object) page() (int, string) {
 	if v := o.whole("limit", 1, limitMax); v != nil {
 		limit = *v
 	}
-	cursor := o.word("cursor", optional, policy.CodeInvalidRequest, func(s string) bool {
+	cursor := o.word("cursor", optional, func(s string) bool {
 		return printable(s, cursorMax)
 	})
 	return limit, cursor

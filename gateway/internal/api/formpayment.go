@@ -33,7 +33,7 @@ func paymentForm(f *form, body *node, quote bool) (client.PaymentRequest, charge
 	r.Beneficiary = o.person("beneficiary", required)
 	r.Credential = credentialForm(o.child("credential", required))
 	r.Institution = institutionForm(o.child("institution", required))
-	r.Purpose = o.word("purpose", required, policy.CodeInvalidRequest, func(s string) bool {
+	r.Purpose = o.word("purpose", required, func(s string) bool {
 		return policy.Purpose(s).Openable() || policy.Purpose(s).Forbidden()
 	})
 	r.VisitID = o.label("visit_id", required)
@@ -41,7 +41,7 @@ func paymentForm(f *form, body *node, quote bool) (client.PaymentRequest, charge
 	r.Bill = billForm(o.child("bill", required), &c)
 	c.amount, r.Amount = o.positive("amount", required)
 	r.AllowPartial = o.flag("allow_partial", true)
-	r.Confirm = o.word("confirm", optional, policy.CodeInvalidRequest, func(s string) bool {
+	r.Confirm = o.word("confirm", optional, func(s string) bool {
 		return s == client.ConfirmManual || s == client.ConfirmAuto
 	})
 	if r.Confirm == "" {
@@ -58,7 +58,7 @@ func paymentForm(f *form, body *node, quote bool) (client.PaymentRequest, charge
 
 func credentialForm(o *object) client.Credential {
 	c := client.Credential{
-		Type: o.word("type", required, policy.CodeInvalidRequest, func(s string) bool {
+		Type: o.word("type", required, func(s string) bool {
 			switch s {
 			case client.CredentialECredential, client.CredentialSocialCard, client.CredentialIDCard,
 				client.CredentialKinAccount:
@@ -82,7 +82,7 @@ func credentialForm(o *object) client.Credential {
 func institutionForm(o *object) client.Institution {
 	i := client.Institution{
 		Code: o.label("code", required),
-		Kind: o.word("kind", required, policy.CodeInvalidRequest, func(s string) bool {
+		Kind: o.word("kind", required, func(s string) bool {
 			return policy.InstitutionKind(s).Valid()
 		}),
 	}
@@ -150,8 +150,8 @@ func confirmForm(f *form, body *node) (client.Confirmation, *money.Amount) {
 	return c, &amount
 }
 
-// paymentSearchForm reads the body of POST /v1/payments/search. A search needs no request id and ignores one, unless it is
-// what is searched by.
+// paymentSearchForm reads the body of POST /v1/payments/search. A search needs no request id and ignores one,
+// unless it is what is searched by.
 func paymentSearchForm(f *form, body *node) client.PaymentSearch {
 	o := f.root(body)
 	s := client.PaymentSearch{VisitID: o.label("visit_id", optional), BillID: o.label("bill_id", optional)}

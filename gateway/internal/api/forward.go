@@ -12,8 +12,9 @@ import (
 	"gongji/gateway/internal/policy"
 )
 
-// A request that is carried to the leader: frame version, method, target, the four signing headers, body. An answer that is
-// carried back: frame version, status, flags, problem code, content type, body. All texts stand behind their length.
+// A request that is carried to the leader: frame version, method, target, the four signing headers, body. An answer
+// that is carried back: frame version, status, flags, problem code, content type, body. All texts stand behind
+// their length.
 const frameVersion = 1
 
 // Flags of an answer.
@@ -55,8 +56,8 @@ func (f *Face) forward(ctx context.Context, op *operation, r *http.Request, body
 // Handler is what the Log gives the requests of the other nodes to.
 func (f *Face) Handler() consensus.Handler { return f.handle }
 
-// handle serves a carried request on the leader. It never carries it on: a node that has lost its leadership meanwhile
-// says so, and the caller asks again.
+// handle serves a carried request on the leader. It never carries it on: a node that has lost its leadership
+// meanwhile says so, and the caller asks again.
 func (f *Face) handle(ctx context.Context, request []byte) []byte {
 	r, body, err := decodeRequest(ctx, request)
 	if err != nil {
@@ -82,7 +83,7 @@ func appendText[T string | []byte](dst []byte, s T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
-// cutText takes a text of at most most bytes off data, and returns what is left behind it.
+// cutText takes a text that may have most bytes off data, and returns what is left behind it.
 func cutText(data []byte, most int) ([]byte, []byte, error) {
 	n, size := binary.Uvarint(data)
 	if size <= 0 || n > uint64(most) || n > uint64(len(data)-size) {

@@ -116,6 +116,7 @@ func (d *fakeDesk) taken() []string {
 	return c
 }
 
+//nolint:revive // four results, as the interface has them
 func (d *fakeDesk) Seen(_ context.Context, key api.RequestKey) (string, string, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -275,7 +276,8 @@ func (d *fakeDesk) Commitment(ctx context.Context) (client.Commitment, error) {
 func (*fakeDesk) Rules(context.Context) (client.Rules, error) {
 	return client.Rules{
 		AnnualShare: "0.60", RetainedFloor: "0.00", DecideWithinSecondsMax: 900, Hotline: hotline,
-		VisitLimits: map[string]string{"outpatient": "500.00"}, Purposes: []string{"outpatient"}, Relations: []string{"parent"},
+		VisitLimits: map[string]string{"outpatient": "500.00"},
+		Purposes:    []string{"outpatient"}, Relations: []string{"parent"},
 	}, nil
 }
 
@@ -394,10 +396,12 @@ func (e *env) call(t testing.TB, server *httptest.Server, method, target, body s
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil {
+		t.Error(err)
 	}
 	r := reply{status: resp.StatusCode, header: resp.Header, body: data}
 	if method != http.MethodHead {
@@ -412,6 +416,14 @@ func (e *env) call(t testing.TB, server *httptest.Server, method, target, body s
 		}
 	}
 	return r
+}
+
+// closed closes what a test has read.
+func closed(t testing.TB, c io.Closer) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // spec is the OpenAPI document, with its schemas compiled when they are needed.

@@ -47,7 +47,6 @@ func (e *endless) read() int {
 
 // TestLargeBody: 10 MB are refused with 413, whether their length is told or not, and are not read.
 func TestLargeBody(t *testing.T) {
-	t.Parallel()
 	e := newEnv(t, nil)
 	const size = 10 << 20
 	for name, length := range map[string]int64{"told": size, "chunked": -1} {
@@ -63,12 +62,15 @@ func TestLargeBody(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer resp.Body.Close()
 				data, err := io.ReadAll(resp.Body)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if resp.StatusCode != 413 || !strings.Contains(string(data), `"code":"invalid_request"`) ||
+				if err := resp.Body.Close(); err != nil {
+					t.Error(err)
+				}
+				if resp.StatusCode != http.StatusRequestEntityTooLarge ||
+					!strings.Contains(string(data), `"code":"invalid_request"`) ||
 					strings.Contains(string(data), hotline) != hotlined {
 					t.Errorf("%d %s", resp.StatusCode, data)
 				}
@@ -135,8 +137,9 @@ func TestNoPerson(t *testing.T) {
 	var cases []refusalCase
 	for _, s := range secrets {
 		for _, pointer := range []string{
-			"/request_id", "/payer", "/payer/id_type", "/payer/name", "/payer/region", "/relation", "/channel", "/consent/digest",
-			"/valid_from", "/per_payment_limit", "/funding", "/" + s, "/payer/" + s, "/consent/" + s, "/proofs/0/" + s,
+			"/request_id", "/payer", "/payer/id_type", "/payer/name", "/payer/region", "/relation", "/channel",
+			"/consent/digest", "/valid_from", "/per_payment_limit", "/funding",
+			"/" + s, "/payer/" + s, "/consent/" + s, "/proofs/0/" + s,
 		} {
 			cases = append(cases, refusalCase{name: pointer, body: grantBody().set(pointer, s).String()})
 		}
@@ -154,7 +157,9 @@ func TestNoPerson(t *testing.T) {
 			leaks(target+" "+c.name, string(r.body))
 		}
 	}
-	for _, target := range []string{"/v1/payments/" + payerNumber, "/v1/grants/" + payerNumber + "?request_id=" + payerNumber} {
+	for _, target := range []string{
+		"/v1/payments/" + payerNumber, "/v1/grants/" + payerNumber + "?request_id=" + payerNumber,
+	} {
 		leaks(target, string(e.call(t, e.leader, "GET", target, "").body))
 		leaks(target, string(e.call(t, e.leader, "DELETE", target, "", "Gongji-Key", payerNumber).body))
 	}
@@ -196,12 +201,14 @@ func TestConcurrent(t *testing.T) {
 	done := make(chan int, 2)
 	for range 2 {
 		go func() {
-			resp, err := http.Get(e.leader.URL + "/v1/payments/p1") //nolint:noctx // ends with the test's server
+			resp, err := http.Get(e.leader.URL + "/v1/payments/p1")
 			if err != nil {
 				done <- 0
 				return
 			}
-			resp.Body.Close()
+			if err := resp.Body.Close(); err != nil {
+				t.Error(err)
+			}
 			done <- resp.StatusCode
 		}()
 	}
@@ -240,7 +247,10 @@ func TestRawRequests(t *testing.T) {
 		{"path of two slashes", "GET //v1/rules HTTP/1.1\r\nHost: x\r\n\r\n", 404},
 		{"absolute", "GET http://elsewhere/v1/rules HTTP/1.1\r\nHost: x\r\n\r\n", 200},
 		{"star", "GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400},
-		{"length and chunks", "POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+		{
+			"length and chunks", "POST /v1/payments HTTP/1.1\r\nHost: x\r\n" +
+				"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+		},
 		{"cut body", "POST /v1/payments HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{}", 400},
 		{"long header", "GET /v1/rules HTTP/1.1\r\nHost: x\r\nGongji-Key: " + strings.Repeat("k", 5000) + "\r\n\r\n", 401},
 	} {
@@ -262,8 +272,10 @@ func TestRawRequests(t *testing.T) {
 			if resp.StatusCode != c.status {
 				t.Errorf("%s: %d", c.name, resp.StatusCode)
 			}
-			resp.Body.Close()
-			conn.Close()
+			if err := resp.Body.Close(); err != nil {
+				t.Error(err)
+			}
+			closed(t, conn)
 		}
 	}
 }

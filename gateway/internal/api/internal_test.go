@@ -26,7 +26,8 @@ func anyJSON(depth int) *rapid.Generator[any] {
 		case 0:
 			return rapid.Bool().Draw(t, "bool")
 		case 1:
-			return json.Number(rapid.StringMatching(`-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?([eE][+-]?[0-9]{1,3})?`).Draw(t, "number"))
+			const form = `-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,6})?([eE][+-]?[0-9]{1,3})?`
+			return json.Number(rapid.StringMatching(form).Draw(t, "number"))
 		case 2:
 			return rapid.String().Draw(t, "string")
 		case 3:
@@ -106,7 +107,12 @@ func quoted(t *rapid.T, s string) string {
 	return string(data)
 }
 
-func canonical(t interface{ Fatalf(string, ...any) }, text string) string {
+// fataler is a *testing.T or a *rapid.T.
+type fataler interface {
+	Fatalf(format string, args ...any)
+}
+
+func canonical(t fataler, text string) string {
 	n, err := parse([]byte(text), false)
 	if err != nil {
 		t.Fatalf("%q: %v", text, err)
@@ -114,8 +120,8 @@ func canonical(t interface{ Fatalf(string, ...any) }, text string) string {
 	return string(appendCanonical(nil, &n))
 }
 
-// TestCanonical: one content has one canonical text, whatever the order of keys, white space and escapes; the canonical
-// text is JSON of the same content, and its own canonical text.
+// TestCanonical: one content has one canonical text, whatever the order of keys, white space and escapes; the
+// canonical text is JSON of the same content, and its own canonical text.
 func TestCanonical(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -153,7 +159,8 @@ func TestDigestsDiffer(t *testing.T) {
 		}
 		first := digest(suite, "POST", "/a", parsed(a))
 		for _, other := range [][32]byte{
-			digest(suite, "PUT", "/a", parsed(a)), digest(suite, "POST", "/b", parsed(a)), digest(suite, "POS", "T/a", parsed(a)),
+			digest(suite, "PUT", "/a", parsed(a)), digest(suite, "POST", "/b", parsed(a)),
+			digest(suite, "POS", "T/a", parsed(a)),
 			digest(suite, "POST", "/a", nil),
 		} {
 			if other == first {
@@ -162,7 +169,10 @@ func TestDigestsDiffer(t *testing.T) {
 		}
 	})
 	// Neither what stands for a default nor an empty list is the same as nothing.
-	texts := []string{`{}`, `{"a":false}`, `{"a":"false"}`, `{"a":0}`, `{"a":"0"}`, `{"a":""}`, `{"a":[]}`, `{"a":{}}`, `{"a":[{}]}`, `{"b":{}}`}
+	texts := []string{
+		`{}`, `{"a":false}`, `{"a":"false"}`, `{"a":0}`, `{"a":"0"}`, `{"a":""}`, `{"a":[]}`, `{"a":{}}`, `{"a":[{}]}`,
+		`{"b":{}}`,
+	}
 	seen := map[string]string{}
 	for _, s := range texts {
 		c := canonical(t, s)
@@ -225,12 +235,13 @@ func TestDepth(t *testing.T) {
 	}
 }
 
-// FuzzParse: no bytes make the reader fail otherwise than with a refusal; what it takes, encoding/json takes, with the same
-// content; and the canonical text is a fixed point.
+// FuzzParse: no bytes make the reader fail otherwise than with a refusal; what it takes, encoding/json takes, with
+// the same content; and the canonical text is a fixed point.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `{"a":1,"b":[true,false,null,"x\u0041\ud83d\ude00"],"c":{"d":-1.5e3}}`, `{"a":1,"a":2}`, `[[[[]]]]`, `"\ud800"`,
-		"\xff", `{"a":1}x`, `1e400`, `{"\u0061":1,"a":2}`, "{\"a\":\"\x01\"}", ` { } `, strings.Repeat("[", 40), `-0.0`, `nul`,
+		"\xff", `{"a":1}x`, `1e400`, `{"\u0061":1,"a":2}`, "{\"a\":\"\x01\"}", ` { } `, strings.Repeat("[", 40),
+		`-0.0`, `nul`,
 	} {
 		f.Add([]byte(s), false)
 		f.Add([]byte(s), true)
@@ -257,8 +268,9 @@ func FuzzParse(f *testing.F) {
 // FuzzForms: no document makes a form panic, and a form that has no failure has its required fields.
 func FuzzForms(f *testing.F) {
 	f.Add([]byte(`{"request_id":"a","payer":{"id_type":"01"},"proofs":[{}],"consent":[]}`))
-	f.Add([]byte(`{"request_id":"a","beneficiary":{"id_type":"01","id_number":"110101199003070011","name":"x","region":"110000"},` +
-		`"grants":["a","a"],"bill":{"total":1},"credential":{"type":"kin_account"},"amount":"1.00","limit":5,"valid_until":null}`))
+	f.Add([]byte(`{"request_id":"a","beneficiary":{"id_type":"01","id_number":"110101199003070011","name":"x",` +
+		`"region":"110000"},"grants":["a","a"],"bill":{"total":1},"credential":{"type":"kin_account"},` +
+		`"amount":"1.00","limit":5,"valid_until":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, keepNulls := range []bool{false, true} {
 			n, err := parse(data, keepNulls)
@@ -298,7 +310,9 @@ func FuzzFrames(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(frame)
-	f.Add(encodeAnswer(answer{status: 201, code: "conflict", replay: true, retryAfter: true, kind: problemType, body: []byte("x")}))
+	f.Add(encodeAnswer(answer{
+		status: 201, code: "conflict", replay: true, retryAfter: true, kind: problemType, body: []byte("x"),
+	}))
 	f.Add([]byte{frameVersion})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if r, body, err := decodeRequest(t.Context(), data); err == nil {
@@ -323,7 +337,8 @@ func FuzzFrames(f *testing.F) {
 // TestFrame: what is carried is what came.
 func TestFrame(t *testing.T) {
 	t.Parallel()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "/v1/grants/g%311?request_id=a&x=%20", http.NoBody)
+	const uri = "/v1/grants/g%311?request_id=a&x=%20"
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, uri, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

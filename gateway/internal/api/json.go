@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -10,7 +11,8 @@ import (
 	"gongji/gateway/internal/policy"
 )
 
-// Bounds of a request's body. A body within BodyMax cannot make the reader work more than a small multiple of its length.
+// Bounds of a request's body. A body within BodyMax cannot make the reader work more than a small multiple of its
+// length.
 const (
 	BodyMax   = 64 << 10 // bytes
 	depthMax  = 32       // objects and arrays inside each other
@@ -29,8 +31,8 @@ const (
 	kindObject
 )
 
-// node is one JSON value. encoding/json is no help here: it takes the last of two equal keys, mends broken UTF-8 and lone
-// surrogates, and matches keys whatever their case.
+// node is one JSON value. encoding/json is no help here: it takes the last of two equal keys, mends broken UTF-8
+// and lone surrogates, and matches keys whatever their case.
 type node struct {
 	kind  kind
 	flag  bool     // of a bool
@@ -58,8 +60,8 @@ type parser struct {
 	path      []string // of keys and indexes, for the pointer of an error
 }
 
-// parse reads one JSON document strictly: UTF-8, no key twice at any depth, no lone surrogates, nothing behind it, at most
-// depthMax deep. Null members of objects are left out unless keepNulls (PATCH gives them a meaning).
+// parse reads one JSON document strictly: UTF-8, no key twice at any depth, no lone surrogates, nothing behind it,
+// at most depthMax deep. Null members of objects are left out unless keepNulls (PATCH gives them a meaning).
 func parse(data []byte, keepNulls bool) (node, error) {
 	if len(data) > BodyMax {
 		return node{}, errTooLarge()
@@ -234,8 +236,8 @@ func (p *parser) pair(n *node, seen *keySet, depth int) error {
 	return nil
 }
 
-// keySet finds a key that comes twice. A body of 64 KiB can hold thousands of keys, so that comparing each with each would
-// be a way to burn the processor.
+// keySet finds a key that comes twice. A body of 64 KiB can hold thousands of keys, so that comparing each with
+// each would be a way to burn the processor.
 type keySet struct {
 	few  []string
 	many map[string]struct{}
@@ -252,10 +254,8 @@ func (s *keySet) add(key string) bool {
 		s.many[key] = struct{}{}
 		return true
 	}
-	for _, k := range s.few {
-		if k == key {
-			return false
-		}
+	if slices.Contains(s.few, key) {
+		return false
 	}
 	s.few = append(s.few, key)
 	if len(s.few) > keysFew {
@@ -394,8 +394,8 @@ func (p *parser) digits() string {
 // pointerKeyMax are the characters of a key that a pointer may show.
 const pointerKeyMax = 40
 
-// pointer makes a JSON pointer (RFC 6901). It ends before the first key that is not a word of lower-case letters: what a
-// caller took for a key may be anything, a person too, and no person stands in a problem.
+// pointer makes a JSON pointer (RFC 6901). It ends before the first key that is not a word of lower-case letters:
+// what a caller took for a key may be anything, a person too, and no person stands in a problem.
 func pointer(path []string) string {
 	var b strings.Builder
 	for _, key := range path {

@@ -8,7 +8,8 @@ import (
 // nonceWindow is what the time of a request may be off by, in either direction (api.md section 1).
 const nonceWindow = 300 * time.Second
 
-// nonceLife is how long a nonce can be of use to somebody who repeats a request: until the time that it carries is too old.
+// nonceLife is how long a nonce can be of use to somebody who repeats a request: until the time that it carries is
+// too old.
 const nonceLife = 2 * nonceWindow
 
 // nonceSlack is what a nonce may be kept longer, since whole minutes are forgotten at a time.
@@ -28,8 +29,9 @@ func noncesOf(rate int) int {
 // nonceID is a hashed nonce: half an SM3, so that long nonces cost no more than short ones.
 type nonceID [16]byte
 
-// nonces remembers the nonces of one key for as long as they matter. It lives in the leader's memory: a new leader knows
-// none, and what could then be repeated is harmless, since writes carry their request id and reads change nothing.
+// nonces remembers the nonces of one key for as long as they matter. It lives in the leader's memory: a new leader
+// knows none, and what could then be repeated is harmless, since writes carry their request id and reads change
+// nothing.
 type nonces struct {
 	mu    sync.Mutex
 	most  int

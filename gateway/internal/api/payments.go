@@ -78,13 +78,13 @@ func quote(ctx context.Context, f *Face, c *call) (answer, error) {
 	}
 	form := f.newForm()
 	r, charge := paymentForm(form, &body, true)
-	if err := form.failure(); err != nil {
+	if err = form.failure(); err != nil {
 		return answer{}, err
 	}
-	if err := form.wrongValue(); err != nil {
+	if err = form.wrongValue(); err != nil {
 		return answer{}, err
 	}
-	if err := f.chargeable(ctx, charged{r, charge}); err != nil {
+	if err = f.chargeable(ctx, charged{r, charge}); err != nil {
 		return answer{}, err
 	}
 	p, err := f.desk.Quote(ctx, r)

@@ -11,8 +11,8 @@ import (
 	"gongji/gateway/internal/policy"
 )
 
-// codeInternal is a fault of the gateway itself, which api.md has no code for: its table lists refusals. The outcome says
-// what a program has to do.
+// codeInternal is a fault of the gateway itself, which api.md has no code for: its table lists refusals. The
+// outcome says what a program has to do.
 const codeInternal policy.Code = "internal"
 
 const (
@@ -24,15 +24,14 @@ const (
 	retryAfterSeconds = "1"
 )
 
-// refusal makes an *Error of whatever a desk, the log or a context answered. effect says whether the request could have
-// had one: only then is its outcome unknown.
+// refusal makes an *Error of whatever a desk, the log or a context answered. effect says whether the request could
+// have had one: only then is its outcome unknown.
 func refusal(err error, effect bool) *Error {
 	unknown := client.OutcomeNone
 	if effect {
 		unknown = client.OutcomeUnknown
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	if r, ok := policy.AsRefusal(err); ok {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// bucket is a token bucket: rate tokens a second, one second's worth of burst. Tokens are counted in nanoseconds of credit,
-// so that nothing is rounded away.
+// bucket is a token bucket: rate tokens a second, one second's worth of burst. Tokens are counted in nanoseconds of
+// credit, so that nothing is rounded away.
 type bucket struct {
 	mu     sync.Mutex
 	rate   int // a second; 0 takes everything

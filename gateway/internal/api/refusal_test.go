@@ -107,7 +107,9 @@ func persons(body func() document, at string) []refusalCase {
 // amounts are the refusals of one field of money.
 func amounts(body func() document, at string, zero bool) []refusalCase {
 	values := []any{
-		1, 1.5, true, []any{}, "", "1", "1.0", "1.000", "01.00", "-1.00", "+1.00", "1,00", " 1.00", "1.00 ", "1e2", "1e2.00",
+		1, 1.5, true,
+		[]any{},
+		"", "1", "1.0", "1.000", "01.00", "-1.00", "+1.00", "1,00", " 1.00", "1.00 ", "1e2", "1e2.00",
 		".50", "NaN", "1000000000000.00", "１.00", "0x1.00",
 	}
 	if !zero {
@@ -194,7 +196,8 @@ func valueCases() []refusalCase {
 	}
 	for _, field := range []string{
 		"/beneficiary", "/credential", "/institution", "/purpose", "/visit_id", "/visit_date", "/bill", "/amount",
-		"/credential/type", "/credential/holder_id_number", "/institution/code", "/institution/kind", "/bill/id", "/bill/total",
+		"/credential/type", "/credential/holder_id_number", "/institution/code", "/institution/kind", "/bill/id",
+		"/bill/total",
 		"/bill/fund_paid", "/bill/self_borne",
 	} {
 		cases = append(cases, bad(paymentBody, field, remove{}, policy.CodeInvalidRequest, field))
@@ -330,8 +333,8 @@ func paymentSearchCases() []refusalCase {
 	}
 }
 
-// TestRefusals: every refusal that the face decides has its own code, status and field, and nothing was asked of the desk,
-// on the leader and through another node (R-09, R-10, R-11, R-14, R-22).
+// TestRefusals: every refusal that the face decides has its own code, status and field, and nothing was asked of
+// the desk, on the leader and through another node (R-09, R-10, R-11, R-14, R-22).
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	tables := []struct {
@@ -399,12 +402,23 @@ func TestPaths(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
 	for _, c := range []struct{ method, target string }{
-		{http.MethodGet, "/"}, {http.MethodGet, "/v1"}, {http.MethodGet, "/v2/rules"}, {http.MethodGet, "/v1/grants"},
-		{http.MethodGet, "/v1/rules/"}, {http.MethodGet, "/v1//rules"}, {http.MethodGet, "/v1/x/../rules"},
-		{http.MethodPut, "/v1/payments"}, {http.MethodDelete, "/v1/rules"}, {http.MethodPost, "/healthz"},
-		{http.MethodOptions, "/v1/rules"}, {"BREW", "/v1/rules"}, {http.MethodGet, "/v1/grants/a%2Fb/x"},
-		{http.MethodGet, "/v1/grants/a%20b"}, {http.MethodGet, "/v1/payments/" + strings.Repeat("a", 65)},
-		{http.MethodGet, "/v1/payments/%00"}, {http.MethodPost, "/v1/payments/p1"},
+		{http.MethodGet, "/"},
+		{http.MethodGet, "/v1"},
+		{http.MethodGet, "/v2/rules"},
+		{http.MethodGet, "/v1/grants"},
+		{http.MethodGet, "/v1/rules/"},
+		{http.MethodGet, "/v1//rules"},
+		{http.MethodGet, "/v1/x/../rules"},
+		{http.MethodPut, "/v1/payments"},
+		{http.MethodDelete, "/v1/rules"},
+		{http.MethodPost, "/healthz"},
+		{http.MethodOptions, "/v1/rules"},
+		{"BREW", "/v1/rules"},
+		{http.MethodGet, "/v1/grants/a%2Fb/x"},
+		{http.MethodGet, "/v1/grants/a%20b"},
+		{http.MethodGet, "/v1/payments/" + strings.Repeat("a", 65)},
+		{http.MethodGet, "/v1/payments/%00"},
+		{http.MethodPost, "/v1/payments/p1"},
 	} {
 		for _, server := range []*struct {
 			name string
@@ -454,11 +468,17 @@ func TestNotSupported(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
 	for _, c := range []struct{ method, target string }{
-		{http.MethodPost, "/v1/grants/g1/mandates"}, {http.MethodGet, "/v1/grants/g1/mandates"},
-		{http.MethodDelete, "/v1/grants/g1/mandates"}, {http.MethodPost, "/v1/payments/p1/complete"},
-		{http.MethodPost, "/v1/payments/p1/refunds"}, {http.MethodGet, "/v1/payments/p1/refunds"},
-		{http.MethodGet, "/v1/payments/p1/refunds/r1"}, {http.MethodGet, "/v1/payments/p1/trace"},
-		{http.MethodGet, "/v1/payments/p1/evidence"}, {http.MethodPost, "/v1/quotas"}, {http.MethodPost, "/v1/statements"},
+		{http.MethodPost, "/v1/grants/g1/mandates"},
+		{http.MethodGet, "/v1/grants/g1/mandates"},
+		{http.MethodDelete, "/v1/grants/g1/mandates"},
+		{http.MethodPost, "/v1/payments/p1/complete"},
+		{http.MethodPost, "/v1/payments/p1/refunds"},
+		{http.MethodGet, "/v1/payments/p1/refunds"},
+		{http.MethodGet, "/v1/payments/p1/refunds/r1"},
+		{http.MethodGet, "/v1/payments/p1/trace"},
+		{http.MethodGet, "/v1/payments/p1/evidence"},
+		{http.MethodPost, "/v1/quotas"},
+		{http.MethodPost, "/v1/statements"},
 	} {
 		r := e.call(t, e.follower, c.method, c.target, `{"request_id":"r-1"}`)
 		if r.status != http.StatusNotImplemented || r.problem.Code != string(policy.CodeNotSupported) {
@@ -472,7 +492,6 @@ func TestNotSupported(t *testing.T) {
 
 // TestDeskErrors: what the desk and the log answer becomes a problem that says what to do next.
 func TestDeskErrors(t *testing.T) {
-	t.Parallel()
 	e := newEnv(t, nil)
 	for _, c := range []struct {
 		name           string
@@ -482,7 +501,10 @@ func TestDeskErrors(t *testing.T) {
 		write, reading string // outcomes
 	}{
 		{"refusal", &api.Error{Code: policy.CodeWrongState}, "wrong_state", 409, "none", "none"},
-		{"policy", fmt.Errorf("x: %w", policy.Refuse(policy.CodeDuplicateGrant, "/payer")), "duplicate_grant", 409, "none", "none"},
+		{
+			"policy", fmt.Errorf("x: %w", policy.Refuse(policy.CodeDuplicateGrant, "/payer")),
+			"duplicate_grant", 409, "none", "none",
+		},
 		{"no leader", consensus.ErrNoLeader, "no_leader", 503, "none", "none"},
 		{"stopped", consensus.ErrStopped, "no_leader", 503, "none", "none"},
 		{"busy", consensus.ErrBusy, "rate_limited", 429, "none", "none"},

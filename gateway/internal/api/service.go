@@ -86,8 +86,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// observe counts an answer and logs what an operator wants to see. Nothing that the request carried is logged: a path or a
-// key id can be anything, a person too.
+// observe counts an answer and logs what an operator wants to see. Nothing that the request carried is logged: a
+// path or a key id can be anything, a person too.
 func (f *Face) observe(ctx context.Context, op *operation, a answer, started time.Time) {
 	took := f.clock().Sub(started)
 	code := string(a.code)

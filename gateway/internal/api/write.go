@@ -88,11 +88,11 @@ func writeParsed[T any](ctx context.Context, f *Face, c *call, body *node, w wri
 	if seen && kind != KindOrder {
 		return f.asItIsNow(ctx, kind, id)
 	}
-	if err := form.wrongValue(); err != nil {
+	if err = form.wrongValue(); err != nil {
 		return answer{}, err
 	}
 	if w.check != nil {
-		if err := w.check(ctx, content); err != nil {
+		if err = w.check(ctx, content); err != nil {
 			return answer{}, err
 		}
 	}
