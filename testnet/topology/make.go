@@ -283,7 +283,7 @@ func (m *making) config(n Node) config.Config {
 	c.Unsigned = true
 	c.Tuning.SegmentBytes = 8 << 20 // raft-wal preallocates it
 	c.Tuning.MemtableBytes = 8 << 20
-	c.Tuning.CacheBytes = 8 << 20
+	c.Tuning.CacheBytes = 32 << 20
 	return c
 }
 
