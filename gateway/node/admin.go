@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
@@ -45,28 +46,31 @@ func (n *Node) Admin() http.Handler {
 	return mux
 }
 
-func writeJSON(w http.ResponseWriter, v any) {
+func (n *Node) writeJSON(w http.ResponseWriter, r *http.Request, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the reader is gone when this fails
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		n.deps.Logger.LogAttrs(r.Context(), slog.LevelDebug, "an operator did not take an answer",
+			slog.String("error", err.Error()))
+	}
 }
 
-func (n *Node) adminStatus(w http.ResponseWriter, _ *http.Request) {
+func (n *Node) adminStatus(w http.ResponseWriter, r *http.Request) {
 	peers, err := n.settler.Peers()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	writeJSON(w, map[string]any{"log": n.log.Status(), "peers": peers})
+	n.writeJSON(w, r, map[string]any{"log": n.log.Status(), "peers": peers})
 }
 
-func (n *Node) adminDigest(w http.ResponseWriter, _ *http.Request) {
+func (n *Node) adminDigest(w http.ResponseWriter, r *http.Request) {
 	digests := make(map[string]string)
 	var applied uint64
 	for index, d := range n.log.Digests() {
 		digests[strconv.FormatUint(index, 10)] = d
 		applied = max(applied, index)
 	}
-	writeJSON(w, map[string]any{"applied": applied, "digests": digests})
+	n.writeJSON(w, r, map[string]any{"applied": applied, "digests": digests})
 }
 
 // book is one account as the core system itself has it.
@@ -112,10 +116,11 @@ func (n *Node) adminBooks(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	writeJSON(w, out)
+	n.writeJSON(w, r, out)
 }
 
-// adminAudit writes everything that the invariants I-1 to I-7 are checked from, one line each. Nobody's identity is in it.
+// adminAudit writes everything that the invariants I-1 to I-7 are checked from, one line each. Nobody's identity is
+// in it.
 func (n *Node) adminAudit(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), auditTimeout)
 	defer cancel()

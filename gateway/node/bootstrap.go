@@ -19,7 +19,8 @@ import (
 	"gongji/gateway/internal/vault"
 )
 
-// The leader brings what the configuration names into the region's state: rules and accounts once, a directory whenever there is a newer one.
+// The leader brings what the configuration names into the region's state: rules and accounts once, a directory
+// whenever there is a newer one.
 
 const (
 	bootstrapAgain = 500 * time.Millisecond
@@ -43,7 +44,7 @@ func (n *Node) bootstrap(ctx context.Context) error {
 				wait = bootstrapAgain
 			}
 		}
-		timer := time.NewTimer(wait) //nolint:forbidigo // a wait, no decision
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
 		case <-changed:

@@ -1,8 +1,8 @@
 // Package node puts one gateway node together: it is the only place that knows every part, and owns every goroutine.
 //
-// It has no logic of its own. New wires: key ring and engine, bus, the region's log with the ledger on it, settle, desk and the
-// faces. Run starts them and stops them in the opposite order: first the faces (nobody new is let in), then settle (nothing
-// new is sent), then the log, then the bus.
+// It has no logic of its own. New wires: key ring and engine, bus, the region's log with the ledger on it, settle,
+// desk and the faces. Run starts them and stops them in the opposite order: first the faces (nobody new is let in),
+// then settle (nothing new is sent), then the log, then the bus.
 package node
 
 import (
@@ -42,7 +42,8 @@ import (
 	"gongji/gateway/internal/vault"
 )
 
-// Deps are what a program may hand in instead of what the configuration names. All are optional; a simulation hands in most of them.
+// Deps are what a program may hand in instead of what the configuration names. All are optional; a simulation hands
+// in most of them.
 type Deps struct {
 	Logger *slog.Logger
 	Clock  func() time.Time // the wall clock
@@ -108,7 +109,7 @@ func (d Deps) withDefaults(cfg config.Config) Deps {
 	}
 	d.Logger = d.Logger.With(slog.String("region", cfg.Region), slog.String("node", cfg.NodeID))
 	if d.Clock == nil {
-		d.Clock = time.Now //nolint:forbidigo // the one place where a node's clock comes from
+		d.Clock = time.Now // the one place where a node's clock comes from
 	}
 	if d.Random == nil {
 		d.Random = func(b []byte) { _, _ = rand.Read(b) } // never fails: crypto/rand ends the program instead
@@ -245,7 +246,8 @@ func (n *Node) openSettle() error {
 		Tickets: evidence.NewTickets(n.self, n.sealer), Core: n.deps.Core, Now: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.deps.Logger, Metrics: metrics, Timing: n.deps.Settle,
 		Audit: func(event string, attrs ...slog.Attr) {
-			n.deps.Logger.LogAttrs(context.Background(), slog.LevelWarn, "audit: "+event, attrs...) //nolint:sloglint // the event is one of a few constants
+			n.deps.Logger.LogAttrs(context.Background(), slog.LevelWarn, "audit",
+				append(attrs, slog.String("event", event))...)
 		},
 	})
 	return err
@@ -299,8 +301,10 @@ func (n *Node) platforms() ([]api.Platform, error) {
 }
 
 // notReady asks bus and state what keeps this node from working.
-func (n *Node) notReady() []string {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (n *Node) notReady() []string { return n.missing(context.Background()) }
+
+func (n *Node) missing(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
 	var reasons []string
 	if dir := n.ledger.InForce().Directory; dir != nil {
@@ -361,15 +365,17 @@ func (n *Node) close() error {
 	return nil
 }
 
-// readyEvery is how often a starting node looks whether it is ready.
-const readyEvery = 50 * time.Millisecond
+const (
+	readyEvery  = 50 * time.Millisecond // how often a starting node looks whether it is ready
+	readyWithin = time.Second           // bus and state answer within that, or count as not ready
+)
 
 func (n *Node) becomeReady(ctx context.Context) error {
-	ticker := time.NewTicker(readyEvery) //nolint:forbidigo // a wait, no decision
+	ticker := time.NewTicker(readyEvery)
 	defer ticker.Stop()
 	for {
 		lead, _ := n.log.Leadership()
-		if lead.LeaderID != "" && len(n.notReady()) == 0 {
+		if lead.LeaderID != "" && len(n.missing(ctx)) == 0 {
 			close(n.ready)
 			return nil
 		}

@@ -68,7 +68,7 @@ func (s *sealer) wrapper(public []byte) (crypto.Wrapper, error) {
 }
 
 // Seal encrypts under a content key of its own.
-func (s *sealer) Seal(public, content, additional []byte) (wrapped, sealed []byte, err error) {
+func (s *sealer) Seal(public, content, additional []byte) ([]byte, []byte, error) {
 	w, err := s.wrapper(public)
 	if err != nil {
 		return nil, nil, errSeal
@@ -79,7 +79,8 @@ func (s *sealer) Seal(public, content, additional []byte) (wrapped, sealed []byt
 	if err != nil {
 		return nil, nil, errSeal
 	}
-	if wrapped, err = w.Wrap(key); err != nil {
+	wrapped, err := w.Wrap(key)
+	if err != nil {
 		return nil, nil, errSeal
 	}
 	// The key seals this one content and is then forgotten, so its only nonce may be zero.

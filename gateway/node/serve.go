@@ -35,23 +35,24 @@ func (n *Node) listen(ctx context.Context, addr string, s *http.Server, config *
 	if config != nil {
 		l = tls.NewListener(l, config)
 	}
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.Timing.Shutdown)
-	defer cancel()
-	err = s.Shutdown(ending)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.Close() // whoever still waits is told by the broken connection; a repeat finds out
-	}
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
+	g, work := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if served := s.Serve(l); !errors.Is(served, http.ErrServerClosed) {
+			return fmt.Errorf("node: serve: %w", served)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-work.Done()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.cfg.Timing.Shutdown)
+		defer cancel()
+		failed := s.Shutdown(ending)
+		if errors.Is(failed, context.DeadlineExceeded) {
+			return s.Close() // whoever still waits is told by the broken connection; a repeat finds out
+		}
+		return failed
+	})
+	return g.Wait()
 }
 
 func pool(path string) (*x509.CertPool, error) {
@@ -66,8 +67,9 @@ func pool(path string) (*x509.CertPool, error) {
 	return p, nil
 }
 
-// peerTLS is TLS 1.3 with certificates of the cluster's own CA on both sides. Nil without files: only a simulation goes without.
-func (n *Node) peerTLS() (server, client *tls.Config, err error) {
+// peerTLS is TLS 1.3 with certificates of the cluster's own CA on both sides, first as the server has it, then as the
+// client. Nil without files: only a simulation goes without.
+func (n *Node) peerTLS() (*tls.Config, *tls.Config, error) {
 	if n.cfg.TLS.CertFile == "" {
 		return nil, nil, nil
 	}
@@ -79,7 +81,7 @@ func (n *Node) peerTLS() (server, client *tls.Config, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	server = &tls.Config{
+	server := &tls.Config{
 		Certificates: []tls.Certificate{cert}, ClientCAs: ca, ClientAuth: tls.RequireAndVerifyClientCert,
 		MinVersion: tls.VersionTLS13,
 	}

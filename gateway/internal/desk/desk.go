@@ -1,8 +1,9 @@
 // Package desk is the leader's counter: it takes a request whose form is good, checks what can be known before the log,
 // asks the beneficiary's home, puts the command into the log, waits, and reads the answer.
 //
-// It decides nothing that two requests can race for: that is the log's. What it refuses before the log it refuses because the
-// log would, or because a look-up found it (design 5, "Look up first"): then nothing was written and no payment exists.
+// It decides nothing that two requests can race for: that is the log's. What it refuses before the log it refuses
+// because the log would, or because a look-up found it (design 5, "Look up first"): then nothing was written and no
+// payment exists.
 package desk
 
 import (
@@ -66,8 +67,7 @@ func (d *Desk) refused(o ledger.Outcome) error {
 
 // asked is the error of a query that brought no answer: nothing has happened.
 func (d *Desk) asked(err error, region federation.Region) error {
-	var refusal *policy.Refusal
-	if errors.As(err, &refusal) {
+	if _, ok := policy.AsRefusal(err); ok {
 		return err
 	}
 	if errors.Is(err, settle.ErrNotLeading) {
@@ -104,12 +104,14 @@ func (d *Desk) view(ctx context.Context, see func(v ledger.View) error) error {
 }
 
 // Seen finds what a request id was used for.
-func (d *Desk) Seen(ctx context.Context, key api.RequestKey) (kind, id string, seen bool, err error) {
+//
+//nolint:revive // the face's interface has these four results
+func (d *Desk) Seen(ctx context.Context, key api.RequestKey) (string, string, bool, error) {
 	var rec *ledger.RequestRecord
-	err = d.view(ctx, func(v ledger.View) error {
-		var err error
-		rec, err = v.Request(key.Platform, key.ID)
-		return err
+	err := d.view(ctx, func(v ledger.View) error {
+		var failed error
+		rec, failed = v.Request(key.Platform, key.ID)
+		return failed
 	})
 	switch {
 	case err != nil || rec == nil:

@@ -78,7 +78,7 @@ func (d *Desk) CreateGrant(
 	if err != nil {
 		return client.Grant{}, api.Written{}, err
 	}
-	if err := d.home(f.Payer.Region); err != nil {
+	if err = d.home(f.Payer.Region); err != nil {
 		return client.Grant{}, api.Written{}, err
 	}
 	c, err := d.grantCommand(ctx, key, asked)
@@ -98,8 +98,8 @@ func (d *Desk) CreateGrant(
 	return g, api.Written{Replay: o.Replay, Created: !o.Replay}, err
 }
 
-// grantCommand gathers what the homes of both persons say. The payer is looked at first, so that the first failing check
-// answers; the log checks everything again.
+// grantCommand gathers what the homes of both persons say. The payer is looked at first, so that the first failing
+// check answers; the log checks everything again.
 func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant.Request) (*ledger.MakeGrant, error) {
 	payer, beneficiary := vault.Of(asked.Payer), vault.Of(asked.Beneficiary)
 	c := &ledger.MakeGrant{Request: request(key), GrantID: d.Vault.ID("g-" + string(d.Self)), Terms: asked.Terms}
@@ -110,7 +110,7 @@ func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant
 	standing := policy.Standing{
 		Known: facts.Known, Scheme: policy.Scheme(facts.Scheme), Status: policy.InsuredStatus(facts.Status),
 	}
-	if err := grant.CheckPayer(standing); err != nil {
+	if err = grant.CheckPayer(standing); err != nil {
 		return nil, err
 	}
 	c.PayerFacts = &facts
@@ -134,7 +134,8 @@ func (d *Desk) standing(ctx context.Context, home federation.Region, who vault.I
 	if !d.Ledger.InForce().PairOpen(d.Now(), home) {
 		return policy.Standing{}, d.refusal(policy.CodeRegionPairClosed)
 	}
-	got, err := d.Settle.Ask(ctx, home, &wirepb.Body{Kind: &wirepb.Body_CheckPerson{CheckPerson: &wirepb.CheckPerson{}}}, who)
+	question := &wirepb.Body{Kind: &wirepb.Body_CheckPerson{CheckPerson: &wirepb.CheckPerson{}}}
+	got, err := d.Settle.Ask(ctx, home, question, who)
 	if err != nil {
 		return policy.Standing{}, d.asked(err, home)
 	}
@@ -462,21 +463,23 @@ func (d *Desk) AcceptGrant(ctx context.Context, key api.RequestKey, id string) (
 	}
 	var out client.Grant
 	err = d.view(ctx, func(v ledger.View) error {
-		x, err := v.Indexed(id)
-		if err != nil {
-			return err
+		x, failed := v.Indexed(id)
+		if failed != nil {
+			return failed
 		}
 		if x == nil {
 			return d.refusal(policy.CodeNotFound)
 		}
-		out, err = d.shownIndexed(v, x)
-		return err
+		out, failed = d.shownIndexed(v, x)
+		return failed
 	})
 	return out, api.Written{Replay: o.Replay}, err
 }
 
 // SetOrder sets the order of use at the beneficiary's home.
-func (d *Desk) SetOrder(ctx context.Context, key api.RequestKey, f client.OrderRequest) (client.Order, api.Written, error) {
+func (d *Desk) SetOrder(
+	ctx context.Context, key api.RequestKey, f client.OrderRequest,
+) (client.Order, api.Written, error) {
 	if err := d.home(f.Beneficiary.Region); err != nil {
 		return client.Order{}, api.Written{}, err
 	}
@@ -493,29 +496,37 @@ func (d *Desk) SetOrder(ctx context.Context, key api.RequestKey, f client.OrderR
 	if err != nil {
 		return client.Order{}, api.Written{}, err
 	}
-	out := client.Order{Beneficiary: f.Beneficiary.Masked(), Grants: []string{}}
+	out := client.Order{Beneficiary: f.Beneficiary.Masked()}
 	err = d.view(ctx, func(v ledger.View) error {
-		index, err := v.Index(o.ID)
-		if err != nil {
-			return err
-		}
-		listed, err := v.Order(o.ID)
-		if err != nil {
-			return err
-		}
-		entries := make([]grant.Entry, 0, len(index))
-		for i := range index {
-			entries = append(entries, index[i].Entry)
-		}
-		day := policy.Day(d.Now())
-		for _, e := range grant.Arrange(listed, entries) {
-			if e.Disposition(day) != grant.PassOver {
-				out.Grants = append(out.Grants, e.ID)
-			}
-		}
-		return nil
+		var failed error
+		out.Grants, failed = d.usable(v, o.ID)
+		return failed
 	})
 	return out, api.Written{Replay: o.Replay}, err
+}
+
+// usable are the ids of a beneficiary's usable grants in the order in force.
+func (d *Desk) usable(v ledger.View, beneficiary string) ([]string, error) {
+	index, err := v.Index(beneficiary)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := v.Order(beneficiary)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]grant.Entry, 0, len(index))
+	for i := range index {
+		entries = append(entries, index[i].Entry)
+	}
+	ids := []string{}
+	day := policy.Day(d.Now())
+	for _, e := range grant.Arrange(listed, entries) {
+		if e.Disposition(day) != grant.PassOver {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids, nil
 }
 
 // Commitment is the text in force.

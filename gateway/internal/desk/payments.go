@@ -17,14 +17,13 @@ import (
 
 // asking is a payment or quote as far as it is known before the look-up.
 type asking struct {
-	who      vault.Identity
-	form     client.PaymentRequest
-	bill     ledger.Bill
-	amount   money.Amount
-	date     policy.Date
-	within   time.Duration
-	deadline time.Time
-	rules    *policy.Rules
+	who    vault.Identity
+	form   client.PaymentRequest
+	bill   ledger.Bill
+	amount money.Amount
+	date   policy.Date
+	within time.Duration
+	rules  *policy.Rules
 }
 
 // begin checks what this region can know by itself, in the order of api.md section 1.
@@ -34,7 +33,7 @@ func (d *Desk) begin(ctx context.Context, f client.PaymentRequest) (asking, erro
 		return asking{}, err
 	}
 	a := asking{who: identity(f.Beneficiary), form: f, rules: rules}
-	if err := a.amounts(); err != nil {
+	if err = a.amounts(); err != nil {
 		return a, err
 	}
 	if f.Credential.Type == client.CredentialKinAccount {
@@ -46,9 +45,9 @@ func (d *Desk) begin(ctx context.Context, f client.PaymentRequest) (asking, erro
 	}
 	var used money.Amount
 	err = d.view(ctx, func(v ledger.View) error {
-		var err error
-		used, err = v.BillUsed(f.Institution.Code, f.Bill.ID)
-		return err
+		var failed error
+		used, failed = v.BillUsed(f.Institution.Code, f.Bill.ID)
+		return failed
 	})
 	if err != nil {
 		return a, err
@@ -168,13 +167,13 @@ func (d *Desk) CreatePayment(
 		return client.Payment{}, api.Written{}, err
 	}
 	if o.Replay {
-		p, err := d.Payment(ctx, o.ID)
-		return p, api.Written{Replay: true}, err
+		earlier, failed := d.Payment(ctx, o.ID)
+		return earlier, api.Written{Replay: true}, failed
 	}
 	wait, cancel := context.WithTimeout(ctx, holdsWait)
 	defer cancel()
 	p, err := d.await(ctx, wait, id, func(p *ledger.PaymentRecord) bool {
-		return p.State != payment.Requested && !(p.State == payment.Capturing && p.AutoConfirm)
+		return p.State != payment.Requested && (p.State != payment.Capturing || !p.AutoConfirm)
 	})
 	return p, api.Written{Created: true}, err
 }

@@ -64,8 +64,8 @@ func (t *term) callCore(ctx context.Context) error {
 	}
 }
 
-// carryOut makes the call that a hold waits for and brings the answer to the log. An unknown outcome is no answer: the hold
-// wakes, and the same call is repeated with the same reference.
+// carryOut makes the call that a hold waits for and brings the answer to the log. An unknown outcome is no answer:
+// the hold wakes, and the same call is repeated with the same reference.
 func (t *term) carryOut(ctx context.Context, id string) error {
 	var h *ledger.HoldRecord
 	var sealed []byte
@@ -98,7 +98,7 @@ func (t *term) carryOut(ctx context.Context, id string) error {
 	done()
 	if err != nil {
 		t.s.Metrics.coreUndecided()
-		return nil //nolint:nilerr // unknown or unavailable: the hold wakes and the call is repeated
+		return nil // unknown or unavailable: the hold wakes and the call is repeated
 	}
 	_ = t.propose(ctx, result) // fails only when leadership ends; the next leader repeats the call
 	return nil
@@ -122,8 +122,7 @@ func (t *term) ask(ctx context.Context, h *ledger.HoldRecord, who vault.Identity
 	case hold.TellAnswer, hold.TellOutcome, hold.TellForced, hold.AskOrigin, hold.Free:
 		return nil, errQuery
 	}
-	var refusal *adapters.RefusedError
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*adapters.RefusedError](err); ok {
 		result.Refused = string(refusal.Reason)
 		if refusal.Captured > 0 {
 			result.Amount = money.Amount(refusal.Captured)
@@ -133,8 +132,8 @@ func (t *term) ask(ctx context.Context, h *ledger.HoldRecord, who vault.Identity
 	return result, err
 }
 
-// askHold places a hold. A core that does not remember its refusals is told to release before a refusal is believed: only then is
-// the reference dead.
+// askHold places a hold. A core that does not remember its refusals is told to release before a refusal is believed:
+// only then is the reference dead.
 func (t *term) askHold(ctx context.Context, h *ledger.HoldRecord, who vault.Identity, result *ledger.CoreResult) error {
 	held, err := t.s.Core.Hold(ctx, adapters.Call{Ref: h.ID, NotAfter: h.DecideBy}, corePerson(who), h.Amount.Fen(),
 		t.floor(h).Fen())
@@ -142,27 +141,31 @@ func (t *term) askHold(ctx context.Context, h *ledger.HoldRecord, who vault.Iden
 		result.Amount = money.Amount(held)
 		return nil
 	}
-	var refusal *adapters.RefusedError
-	if errors.As(err, &refusal) && !t.s.Core.Capabilities().RemembersRefusals {
-		if err := t.s.Core.Release(ctx, adapters.Call{Ref: h.ID + "/r", NotAfter: far(h)}, h.ID); err != nil {
-			return adapters.ErrUnknown
-		}
+	if !refused(err) || t.s.Core.Capabilities().RemembersRefusals {
+		return err
+	}
+	if t.s.Core.Release(ctx, adapters.Call{Ref: h.ID + "/r", NotAfter: far(h)}, h.ID) != nil {
+		return adapters.ErrUnknown
 	}
 	return err
 }
 
-// askRelease gives back. A core whose release does not bind a hold that comes later is first asked for the hold until it
-// answers: then nothing can come later.
+// askRelease gives back. A core whose release does not bind a hold that comes later is first asked for the hold until
+// it answers: then nothing can come later.
 func (t *term) askRelease(ctx context.Context, h *ledger.HoldRecord, who vault.Identity) error {
 	if h.State == hold.Abandoning && !t.s.Core.Capabilities().ReleaseIsFinal {
 		_, err := t.s.Core.Hold(ctx, adapters.Call{Ref: h.ID, NotAfter: h.DecideBy}, corePerson(who), h.Amount.Fen(),
 			t.floor(h).Fen())
-		var refusal *adapters.RefusedError
-		if err != nil && !errors.As(err, &refusal) {
+		if err != nil && !refused(err) {
 			return err
 		}
 	}
 	return t.s.Core.Release(ctx, adapters.Call{Ref: h.ID + "/r", NotAfter: far(h)}, h.ID)
+}
+
+func refused(err error) bool {
+	_, ok := errors.AsType[*adapters.RefusedError](err)
+	return ok
 }
 
 // far is the end of the time in which a decision may be carried out: it is repeated until it is answered, for a year.

@@ -2,7 +2,6 @@ package settle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gongji/adapters"
@@ -19,25 +18,28 @@ import (
 // offersMax is how many grants a look-up offers: more than a payment ever asks.
 const offersMax = 32
 
-// Facts asks the region's Book or core about a person. Known is false for a number that the region does not know, or knows under
-// another name. no is the person number, empty for a person whom the state does not know. Errors: adapters.ErrUnavailable and ErrUnknown.
-func (s *Settler) Facts(ctx context.Context, who vault.Identity) (no string, f ledger.Facts, err error) {
+// Facts asks the region's Book or core about a person. Known is false for a number that the region does not know, or
+// knows under another name. no is the person number, empty for a person whom the state does not know. Errors:
+// adapters.ErrUnavailable and ErrUnknown.
+func (s *Settler) Facts(ctx context.Context, who vault.Identity) (string, ledger.Facts, error) {
+	var no string
+	var f ledger.Facts
 	token, named, err := s.Vault.Token(who)
 	if err != nil {
-		return "", f, err
+		return no, f, err
 	}
 	err = s.Log.Read(ctx, func(r consensus.Reader) error {
 		v := s.Ledger.View(r)
-		id, p, err := v.PersonByToken(token)
-		if err != nil || p == nil {
-			return err
+		id, p, failed := v.PersonByToken(token)
+		if failed != nil || p == nil {
+			return failed
 		}
 		no = id
 		if s.Core != nil || p.Name != named {
 			return nil
 		}
-		f, _, err = v.Account(id)
-		return err
+		f, _, failed = v.Account(id)
+		return failed
 	})
 	if err != nil || s.Core == nil {
 		return no, f, err
@@ -50,8 +52,7 @@ func (s *Settler) coreFacts(ctx context.Context, who vault.Identity) (ledger.Fac
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.CoreCall)
 	defer cancel()
 	a, err := s.Core.Person(ctx, corePerson(who))
-	var refusal *adapters.RefusedError
-	if errors.As(err, &refusal) {
+	if refused(err) {
 		return ledger.Facts{}, nil
 	}
 	if err != nil {
@@ -75,8 +76,8 @@ func standing(f ledger.Facts) policy.Standing {
 	return policy.Standing{Known: f.Known, Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status)}
 }
 
-// lookUp is the beneficiary's home's part of a payment: identity, insured status, credential, own account, and the grants in
-// order (design 5). What it answers is signed, and is the ticket that payers' homes ask for.
+// lookUp is the beneficiary's home's part of a payment: identity, insured status, credential, own account, and the
+// grants in order (design 5). What it answers is signed, and is the ticket that payers' homes ask for.
 func (t *term) lookUp(
 	ctx context.Context, from federation.Region, q *wirepb.LookUp, who vault.Identity,
 ) (*wirepb.Ticket, error) {
@@ -107,7 +108,8 @@ func (t *term) lookUp(
 	return ticket, t.offer(ctx, no, q, ticket)
 }
 
-// offer writes the grants that may be asked into the ticket, in the order of use, and those that may not with the reason.
+// offer writes the grants that may be asked into the ticket, in the order of use, and those that may not with the
+// reason.
 func (t *term) offer(ctx context.Context, no string, q *wirepb.LookUp, ticket *wirepb.Ticket) error {
 	var index []ledger.IndexRecord
 	var listed []string
@@ -184,13 +186,13 @@ func (t *term) quote(
 	}
 	var out ledger.Quoted
 	err = t.s.Log.Read(ctx, func(r consensus.Reader) error {
-		var err error
-		out, err = t.s.Ledger.View(r).Quote(t.s.Now(), ledger.Wanted{
+		var failed error
+		out, failed = t.s.Ledger.View(r).Quote(t.s.Now(), ledger.Wanted{
 			Origin: from, GrantID: q.GetGrantId(), Amount: money.Amount(q.GetAmount()),
 			Purpose: policy.Purpose(q.GetPurpose()), Institution: q.GetInstitution(), VisitID: q.GetVisitId(),
 			BeneficiaryToken: token,
 		}, facts, t.s.Ledger.InForce())
-		return err
+		return failed
 	})
 	return &wirepb.QuoteAnswer{
 		Amount: out.Amount.Fen(), LimitedBy: string(out.LimitedBy), Code: string(out.Code),
@@ -237,6 +239,7 @@ func (t *term) checkPerson(ctx context.Context, who vault.Identity) (*wirepb.Che
 	if err != nil {
 		return nil, err
 	}
-	a.Known, a.Scheme, a.Status = f.Known, int32(f.Scheme), int32(f.Status) //nolint:gosec // dictionary words of three digits
+	a.Known = f.Known
+	a.Scheme, a.Status = int32(f.Scheme), int32(f.Status) //nolint:gosec // dictionary words of three digits
 	return a, nil
 }

@@ -26,8 +26,11 @@ type Answered struct {
 }
 
 // Ask puts a query to a region and waits for its answer, at most Timing.Query. A query changes nothing, so it is
-// asked again when no answer comes. A query to this region itself is answered here. Errors: ErrUnreachable, ErrNotLeading, the context's.
-func (s *Settler) Ask(ctx context.Context, to federation.Region, body *wirepb.Body, who vault.Identity) (Answered, error) {
+// asked again when no answer comes. A query to this region itself is answered here. Errors: ErrUnreachable,
+// ErrNotLeading, the context's.
+func (s *Settler) Ask(
+	ctx context.Context, to federation.Region, body *wirepb.Body, who vault.Identity,
+) (Answered, error) {
 	t, err := s.leading()
 	if err != nil {
 		return Answered{}, err
@@ -102,7 +105,7 @@ func (t *term) answered(m *federation.Message, proof federation.Proof) {
 	}
 }
 
-// serve answers a peer's query in its own goroutine, of which there are at most servingMax.
+// serve answers a peer's query in a goroutine of its own: at most servingMax, and the term waits for them.
 func (t *term) serve(ctx context.Context, p *peer, m *federation.Message) {
 	select {
 	case t.serving <- struct{}{}:
@@ -110,31 +113,38 @@ func (t *term) serve(ctx context.Context, p *peer, m *federation.Message) {
 		t.s.Metrics.queryDropped(p.region)
 		return
 	}
-	go func() {
+	t.work.Go(func() error {
 		defer func() { <-t.serving }()
-		ctx, cancel := context.WithTimeout(ctx, t.s.Timing.Query)
-		defer cancel()
-		body, who, err := t.reply(ctx, p.region, m)
-		if err != nil {
-			if ctx.Err() == nil {
-				t.s.Logger.LogAttrs(ctx, slog.LevelWarn, "a query was not answered",
-					slog.String("peer", string(p.region)), slog.String("error", err.Error()))
-			}
-			return
+		t.answer(ctx, p, m)
+		return nil
+	})
+}
+
+// answer makes the answer to a query and puts it where a parcel finds it. One that cannot be made is left out: the
+// peer asks again, or gives up.
+func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
+	within, cancel := context.WithTimeout(ctx, t.s.Timing.Query)
+	defer cancel()
+	body, who, err := t.reply(within, p.region, m)
+	if err != nil {
+		if within.Err() == nil {
+			t.s.Logger.LogAttrs(within, slog.LevelWarn, "a query was not answered",
+				slog.String("peer", string(p.region)), slog.String("error", err.Error()))
 		}
-		a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
-		t.s.Random(a.Salt[:])
-		if who != nil {
-			a.Persons = vault.Clear(*who)
-			t.s.Random(a.PersonsSalt[:])
-			a.PersonsDigest = federation.PersonsDigest(t.s.Sealer.Hash, a.PersonsSalt, a.Persons)
-		}
-		select {
-		case p.queries <- outgoing{a}:
-		default:
-			t.s.Metrics.queryDropped(p.region)
-		}
-	}()
+		return
+	}
+	a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
+	t.s.Random(a.Salt[:])
+	if who != nil {
+		a.Persons = vault.Clear(*who)
+		t.s.Random(a.PersonsSalt[:])
+		a.PersonsDigest = federation.PersonsDigest(t.s.Sealer.Hash, a.PersonsSalt, a.Persons)
+	}
+	select {
+	case p.queries <- outgoing{a}:
+	default:
+		t.s.Metrics.queryDropped(p.region)
+	}
 }
 
 var errQuery = errors.New("settle: not a query")
@@ -171,7 +181,8 @@ func (t *term) answerTo(
 	return nil, nil, errQuery
 }
 
-// askSelf answers this region's own query. A ticket is signed all the same where a payer of another region has to see it.
+// askSelf answers this region's own query. A ticket is signed all the same where a payer of another region has to see
+// it.
 func (t *term) askSelf(ctx context.Context, body *wirepb.Body, who vault.Identity) (Answered, error) {
 	reply, persons, err := t.answerTo(ctx, t.s.Self, body, who)
 	if err != nil {

@@ -24,7 +24,7 @@ type inboundBatch struct {
 
 // Bounds of what one Deliver brings together.
 const (
-	deliverBytes   = 256 << 10 // of parcels; with the largest parcel behind it still less than consensus.CommandMax
+	deliverBytes   = 256 << 10 // of parcels; the last may go beyond it
 	deliverParcels = 256
 	offsetEvery    = 4096 // records read without a Deliver before the offset alone is kept
 	busAgain       = 200 * time.Millisecond
@@ -54,10 +54,9 @@ func (t *term) receive(ctx context.Context, p *peer) error {
 			t.s.Metrics.rewound(p.region)
 			offset = 0
 			continue
+		case ctx.Err() != nil:
+			continue
 		case err != nil:
-			if ctx.Err() != nil {
-				return nil
-			}
 			if !failing {
 				t.s.Logger.LogAttrs(ctx, slog.LevelWarn, "the bus cannot be read; it is tried on",
 					slog.String("peer", string(p.region)), slog.String("error", err.Error()))
@@ -95,8 +94,7 @@ func (t *term) record(ctx context.Context, p *peer, lane federation.Lane, rec fe
 	done()
 	if err != nil {
 		why := federation.Refusal("fault")
-		var refusal *federation.RefusedError
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*federation.RefusedError](err); ok {
 			why = refusal.Why
 		}
 		t.s.Metrics.refused(p.region, why)
@@ -145,7 +143,8 @@ func (t *term) sort(ctx context.Context, p *peer, o *federation.Opened, rec fede
 	}
 }
 
-// inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket becomes a verdict.
+// inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket
+// becomes a verdict.
 func (t *term) inbound(ctx context.Context, from federation.Region, m *federation.Message) ledger.Inbound {
 	in := ledger.Inbound{
 		Number: m.Number, Chain: m.Chain, Salt: m.Salt, Body: m.Body,
@@ -218,7 +217,7 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		}
 		p.withAck(c)
 		c.NextOffset = seen
-		if err := t.propose(ctx, c); err != nil {
+		if err := t.put(ctx, c); err != nil {
 			return nil //nolint:nilerr // leadership is going; the next leader reads the lane again
 		}
 		ack, kept = time.Time{}, seen
@@ -269,19 +268,40 @@ func (t *term) needed(p *peer, batch []inboundBatch) (*ledger.Deliver, error) {
 	for _, b := range batch {
 		q := b.parcel
 		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked
-		if n := len(q.Messages); n > 0 && q.Epoch == link.In.Epoch && q.Messages[n-1].Number <= applied &&
-			q.Messages[n-1].Number != link.In.Applied {
-			p.owe()
-			t.s.Metrics.repeated(p.region, n)
+		if t.fresh(p, &link, applied, &q) {
+			applied = max(applied, q.Messages[len(q.Messages)-1].Number)
+		} else {
 			q.Messages, q.Leaves, q.Header, q.Signature = nil, nil, nil, nil
-		} else if n > 0 {
-			applied = max(applied, q.Messages[n-1].Number)
 		}
 		if news || len(q.Messages) > 0 {
 			c.Parcels = append(c.Parcels, q)
 		}
 	}
 	return c, nil
+}
+
+// fresh reports whether a parcel's messages can change the state, which has come to applied by the parcels in front of
+// it. The log judges each message itself (federation.In.Offer); what it would pass over is kept out of it here.
+func (t *term) fresh(p *peer, link *ledger.LinkRecord, applied uint64, q *ledger.Parcel) bool {
+	n := len(q.Messages)
+	if n == 0 || q.Epoch < link.In.Epoch {
+		return false
+	}
+	first, last := &q.Messages[0], &q.Messages[n-1]
+	switch {
+	case q.Epoch > link.In.Epoch:
+		return q.Epoch > link.NewEpoch // the log notes a new epoch once
+	case link.In.Forked:
+		return false
+	case last.Number == link.In.Applied && last.Chain != link.In.Chain:
+		return true // a fork, which the log is to see
+	case last.Number <= applied:
+		t.s.Metrics.repeated(p.region, n)
+	case first.Number <= applied+1:
+		return true
+	}
+	p.owe() // a repeat or a gap: the peer is told how far this region is
+	return false
 }
 
 // keepAck remembers the newest ack of parcels that are not written; withAck puts it back into one that is.
@@ -305,7 +325,22 @@ func (p *peer) withAck(c *ledger.Deliver) {
 	p.ack = federation.Ack{}
 }
 
-// proposeAgain is the wait before a Deliver whose fate is not known is proposed again: its numbers make a repeat harmless.
+// put proposes a Deliver, in halves if it is too large for one command: in the log a parcel of many short messages is
+// longer than it was on the bus. One parcel alone always fits.
+func (t *term) put(ctx context.Context, c *ledger.Deliver) error {
+	err := t.propose(ctx, c)
+	if !errors.Is(err, consensus.ErrTooLarge) || len(c.Parcels) < 2 {
+		return err
+	}
+	half := len(c.Parcels) / 2
+	if err := t.put(ctx, &ledger.Deliver{Peer: c.Peer, Parcels: c.Parcels[:half]}); err != nil {
+		return err
+	}
+	return t.put(ctx, &ledger.Deliver{Peer: c.Peer, Parcels: c.Parcels[half:], NextOffset: c.NextOffset})
+}
+
+// proposeAgain is the wait before a Deliver whose fate is not known is proposed again: its numbers make a repeat
+// harmless.
 const proposeAgain = 20 * time.Millisecond
 
 // propose puts a command into the log, again and again until it is there or leadership ends.

@@ -84,13 +84,13 @@ func (t *term) nextSend(p *peer, l *lane) time.Duration {
 }
 
 // parcel publishes one parcel, if there is anything to say, and tells whether more waits.
-func (t *term) parcel(ctx context.Context, p *peer, first *outgoing, l *lane) (more bool, err error) {
+func (t *term) parcel(ctx context.Context, p *peer, first *outgoing, l *lane) (bool, error) {
 	now := t.s.Now()
-	link, out, more, err := t.gather(p, now, l)
+	g, err := t.gather(p, now, l)
 	if err != nil {
 		return false, err
 	}
-	messages := t.withQueries(p, first, out)
+	messages, more := t.withQueries(p, first, g.messages), g.more
 	p.mu.Lock()
 	silent := now.Sub(p.parcel) >= t.s.Timing.Heartbeat
 	p.mu.Unlock()
@@ -103,7 +103,7 @@ func (t *term) parcel(ctx context.Context, p *peer, first *outgoing, l *lane) (m
 		messages, more = messages[:n], true
 	}
 	l.ackBy = time.Time{}
-	if err := t.publish(ctx, p, link, messages, now); err != nil {
+	if err := t.publish(ctx, p, g.link, messages, now); err != nil {
 		return false, err
 	}
 	p.mu.Lock()
@@ -136,45 +136,51 @@ func (t *term) withQueries(p *peer, first *outgoing, out []federation.Message) [
 	return append(messages, out...)
 }
 
+// gathered is what the outbox has for the next parcel.
+type gathered struct {
+	link     ledger.LinkRecord
+	messages []federation.Message
+	more     bool // there are numbers behind them
+}
+
 // gather reads the outbox behind what was sent, or from the first unacked number when the acks have not moved for a
 // while (go-back-N): a lost tail leaves no gap, so nobody else would ask.
-func (t *term) gather(p *peer, now time.Time, l *lane) (ledger.LinkRecord, []federation.Message, bool, error) {
-	var link ledger.LinkRecord
-	var messages []federation.Message
-	var sealed []ledger.OutMessage
+func (t *term) gather(p *peer, now time.Time, l *lane) (gathered, error) {
+	var g gathered
+	var sealed []*ledger.Bundle
 	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
 		v := t.s.Ledger.View(r)
-		var err error
-		if link, err = v.Link(p.region); err != nil {
-			return err
+		var failed error
+		if g.link, failed = v.Link(p.region); failed != nil {
+			return failed
 		}
-		from := t.resume(p, link.Out, now, l)
-		if from > link.Out.Last {
+		from := t.resume(p, g.link.Out, now, l)
+		if from > g.link.Out.Last {
 			return nil
 		}
 		size := 0
 		return v.Outbox(p.region, from, func(number uint64, m ledger.OutMessage) bool {
 			size += len(m.Body) + federation.PersonsMax
-			if len(messages) > 0 && size > federation.ParcelBytesMax {
+			if len(g.messages) > 0 && size > federation.ParcelBytesMax {
 				return false
 			}
-			messages = append(messages, federation.Message{
+			g.messages = append(g.messages, federation.Message{
 				Class: federation.Numbered, Number: number, Chain: m.Chain, Body: m.Body,
 			})
-			sealed = append(sealed, m)
-			return len(messages) < federation.ParcelMessagesMax
+			sealed = append(sealed, m.Persons)
+			return len(g.messages) < federation.ParcelMessagesMax
 		})
 	})
 	if err != nil {
-		return link, nil, false, err
+		return g, err
 	}
-	for i := range messages {
-		if err := t.clear(link, p.region, &messages[i], sealed[i].Persons); err != nil {
-			return link, nil, false, err
+	for i := range g.messages {
+		if err := t.clear(g.link, p.region, &g.messages[i], sealed[i]); err != nil {
+			return g, err
 		}
 	}
-	more := len(messages) > 0 && messages[len(messages)-1].Number < link.Out.Last
-	return link, messages, more, nil
+	g.more = len(g.messages) > 0 && g.messages[len(g.messages)-1].Number < g.link.Out.Last
+	return g, nil
 }
 
 // resume moves the sender's place by what the acks say, and returns the number to send from.

@@ -1,11 +1,13 @@
-// Package settle carries out, on the leader, what the log has written down: it sends the messages in the outboxes, takes in
-// what peers send, asks and answers queries, calls a core system outside, and wakes the log when something is due.
+// Package settle carries out, on the leader, what the log has written down: it sends the messages in the outboxes,
+// takes in what peers send, asks and answers queries, calls a core system outside, and wakes the log when something
+// is due.
 //
-// Everything here may be done twice and by two leaders at once: messages are numbered, calls carry references, and outcomes
-// enter only through the log. A node that loses leadership stops all of it; the next leader begins from the state. Nothing
-// here decides about money.
+// Everything here may be done twice and by two leaders at once: messages are numbered, calls carry references, and
+// outcomes enter only through the log. A node that loses leadership stops all of it; the next leader begins from the
+// state. Nothing here decides about money.
 //
-// One file holds each kind of effect: send.go, receive.go, query.go with lookup.go, core.go, tick.go; watch.go wakes the requests that wait.
+// One file holds each kind of effect: send.go, receive.go, query.go with lookup.go, core.go, tick.go; watch.go wakes
+// the requests that wait.
 package settle
 
 import (
@@ -42,8 +44,10 @@ type Timing struct {
 // DefaultTiming fits regions a country apart.
 func DefaultTiming() Timing {
 	return Timing{
-		Resend: time.Second, Heartbeat: time.Second, Unreachable: 5 * time.Second, Query: 3 * time.Second,
-		QueryAgain: time.Second, AckDelay: 50 * time.Millisecond, AckLinger: 200 * time.Millisecond, CoreCall: 5 * time.Second,
+		Resend: time.Second, Heartbeat: time.Second, Unreachable: 5 * time.Second,
+		Query: 3 * time.Second, QueryAgain: time.Second,
+		AckDelay: 50 * time.Millisecond, AckLinger: 200 * time.Millisecond,
+		CoreCall: 5 * time.Second,
 	}
 }
 
@@ -78,6 +82,7 @@ type Settler struct {
 // term is the work of one leadership.
 type term struct {
 	s       *Settler
+	work    *errgroup.Group // owns every goroutine of the term
 	began   time.Time
 	peers   map[federation.Region]*peer
 	calls   chan string
@@ -153,36 +158,37 @@ func (s *Settler) Run(ctx context.Context) error {
 
 // lead works until leadership changes. Its errors are faults of the state; everything else is logged and tried again.
 func (s *Settler) lead(ctx context.Context, changed <-chan struct{}) error {
-	ctx, cancel := context.WithCancel(ctx)
+	leading, cancel := context.WithCancel(ctx)
 	defer cancel()
+	g, work := errgroup.WithContext(leading)
 	t := &term{
-		s: s, began: s.Now(), peers: map[federation.Region]*peer{}, calls: make(chan string, callsMax),
+		s: s, work: g, began: s.Now(), peers: map[federation.Region]*peer{}, calls: make(chan string, callsMax),
 		calling: map[string]bool{}, asked: map[[federation.IDSize]byte]chan answer{},
 		serving: make(chan struct{}, servingMax),
 	}
 	s.setTerm(t)
 	defer s.setTerm(nil)
-	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		select {
 		case <-changed:
 			cancel()
-		case <-ctx.Done():
+		case <-work.Done():
 		}
 		return nil
 	})
-	g.Go(func() error { return t.members(ctx, g) })
-	g.Go(func() error { return t.tick(ctx) })
+	g.Go(func() error { return t.members(work) })
+	g.Go(func() error { return t.tick(work) })
 	if s.Core != nil {
 		for range callers {
-			g.Go(func() error { return t.callCore(ctx) })
+			g.Go(func() error { return t.callCore(work) })
 		}
-		g.Go(func() error { return t.takeUpCalls(ctx) })
+		g.Go(func() error { return t.takeUpCalls(work) })
 	}
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return err
+	err := g.Wait()
+	if leading.Err() != nil {
+		return nil // the leadership or the node has ended, and the work with it
 	}
-	return nil
+	return err
 }
 
 func (s *Settler) setTerm(t *term) {
@@ -207,7 +213,7 @@ func (s *Settler) leading() (*term, error) {
 const membersEvery = time.Second
 
 // members starts the work for every region that the directory gives this one a lane with.
-func (t *term) members(ctx context.Context, g *errgroup.Group) error {
+func (t *term) members(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -223,13 +229,13 @@ func (t *term) members(ctx context.Context, g *errgroup.Group) error {
 		}
 		for _, lane := range dir.Lanes(t.s.Self) {
 			if lane.From == t.s.Self {
-				t.join(ctx, g, lane.To)
+				t.join(ctx, lane.To)
 			}
 		}
 	}
 }
 
-func (t *term) join(ctx context.Context, g *errgroup.Group, region federation.Region) {
+func (t *term) join(ctx context.Context, region federation.Region) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.peers[region] != nil || len(t.peers) >= federation.MembersMax {
@@ -240,9 +246,9 @@ func (t *term) join(ctx context.Context, g *errgroup.Group, region federation.Re
 		inbound: make(chan inboundBatch, inboundMax), ackDue: make(chan struct{}, 1),
 	}
 	t.peers[region] = p
-	g.Go(func() error { return t.send(ctx, p) })
-	g.Go(func() error { return t.receive(ctx, p) })
-	g.Go(func() error { return t.deliver(ctx, p) })
+	t.work.Go(func() error { return t.send(ctx, p) })
+	t.work.Go(func() error { return t.receive(ctx, p) })
+	t.work.Go(func() error { return t.deliver(ctx, p) })
 }
 
 func (t *term) peer(region federation.Region) *peer {

@@ -77,8 +77,9 @@ func (w *watch) remove(id string, c chan struct{}) {
 	w.waiting[id] = list
 }
 
-// Wait calls look now and whenever the thing changes on this node, until look says that it is enough, ctx ends, or look fails. It looks
-// once more before it gives up, so that what was seen last is never older than the end of the wait.
+// Wait calls look now and whenever the thing changes on this node, until look says that it is enough, ctx ends, or
+// look fails. It looks once more before it gives up, so that what was seen last is never older than the end of the
+// wait.
 func (s *Settler) Wait(ctx context.Context, id string, look func() (enough bool, err error)) error {
 	c, ok := s.watch.add(id)
 	if !ok {
@@ -104,20 +105,21 @@ func ackOf(r federation.Region) string { return "ack/" + string(r) }
 
 // WaitAcked waits until everything that was in the outbox to a peer at the call is in the peer's log, or ctx ends.
 func (s *Settler) WaitAcked(ctx context.Context, peer federation.Region) error {
-	link := func() (last, acked uint64, err error) {
-		err = s.Log.ReadStale(func(r consensus.Reader) error {
-			l, err := s.Ledger.View(r).Link(peer)
-			last, acked = l.Out.Last, l.Out.Acked
-			return err
+	link := func() (federation.Out, error) {
+		var out federation.Out
+		err := s.Log.ReadStale(func(r consensus.Reader) error {
+			l, failed := s.Ledger.View(r).Link(peer)
+			out = l.Out
+			return failed
 		})
-		return last, acked, err
+		return out, err
 	}
-	target, acked, err := link()
-	if err != nil || acked >= target {
+	at, err := link()
+	if err != nil || at.Waiting() == 0 {
 		return err
 	}
 	return s.Wait(ctx, ackOf(peer), func() (bool, error) {
-		_, acked, err := link()
-		return acked >= target, err
+		now, err := link()
+		return now.Acked >= at.Last, err
 	})
 }
