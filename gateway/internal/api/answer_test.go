@@ -205,7 +205,7 @@ func TestReplayOfEach(t *testing.T) {
 		{"POST", "/v1/grants", "", grantBody().String()},
 		{"PATCH", "/v1/grants/g1", "", patchBody().String()},
 		{"DELETE", "/v1/grants/g1?request_id=d-1", "/v1/grants/g1?x=1&request_id=d-1", ""},
-		{"POST", "/v1/grants/g1/accept", "", `{"request_id":"a-1"}`},
+		{"POST", "/v1/grants/g-elsewhere/accept", "", `{"request_id":"a-1"}`}, // its home is the payer's
 		{"PUT", "/v1/beneficiaries/order", "", orderBody().String()},
 		{"POST", "/v1/payments", "", paymentBody().String()},
 		{"POST", "/v1/payments/p1/confirm", "/v1/payments/p1/confirm?wait=0", `{"request_id":"k-1"}`},

@@ -48,6 +48,8 @@ type Desk interface {
 type Requests interface {
 	// Seen tells whether the id was used: kind and id of what it made. The id with another digest
 	// is an *Error of conflict. The writes check again in the log; this keeps the order of checks.
+	// What was seen is read and answered by the face, but for SetOrder and AcceptGrant: they are
+	// called again with the same key, and answer with Replay.
 	Seen(ctx context.Context, key RequestKey) (kind, id string, seen bool, err error)
 }
 

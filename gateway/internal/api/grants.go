@@ -115,6 +115,7 @@ func onGrant(c *call, run func(id string) (client.Grant, Written, error)) (any, 
 
 func acceptGrant(ctx context.Context, f *Face, c *call) (answer, error) {
 	return write(ctx, f, c, writing[client.Act]{
+		repeats:   true,
 		read:      actForm,
 		requestID: func(a client.Act) string { return a.RequestID },
 		run: func(ctx context.Context, key RequestKey, _ client.Act) (any, Written, error) {
@@ -143,6 +144,7 @@ func revokeGrant(ctx context.Context, f *Face, c *call) (answer, error) {
 
 func setOrder(ctx context.Context, f *Face, c *call) (answer, error) {
 	return write(ctx, f, c, writing[client.OrderRequest]{
+		repeats:   true,
 		read:      orderForm,
 		requestID: func(o client.OrderRequest) string { return o.RequestID },
 		check: func(_ context.Context, o client.OrderRequest) error {

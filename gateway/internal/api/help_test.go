@@ -224,6 +224,9 @@ func (d *fakeDesk) CreateGrant(
 }
 
 func (d *fakeDesk) Grant(ctx context.Context, id string) (client.Grant, error) {
+	if id == "g-elsewhere" {
+		return client.Grant{}, &api.Error{Code: policy.CodeNotHomeRegion, Region: "350100"}
+	}
 	return aGrant(id), d.note(ctx, "Grant", id)
 }
 
@@ -237,8 +240,11 @@ func (d *fakeDesk) onGrant(
 	if err := d.note(ctx, call, form); err != nil {
 		return client.Grant{}, api.Written{}, err
 	}
+	d.mu.Lock()
+	_, replay := d.keys[key.Platform+"/"+key.ID]
+	d.mu.Unlock()
 	d.use(key, api.KindGrant, id)
-	return aGrant(id), api.Written{}, nil
+	return aGrant(id), api.Written{Replay: replay}, nil
 }
 
 func (d *fakeDesk) PatchGrant(
@@ -321,6 +327,7 @@ type env struct {
 	logs             *safeBuffer
 	spec             *spec
 	deps             api.Deps
+	addresses        map[string]string
 }
 
 type safeBuffer struct {
@@ -342,14 +349,17 @@ func (s *safeBuffer) String() string {
 
 func newEnv(t testing.TB, change func(*api.Deps)) *env {
 	t.Helper()
-	e := &env{desk: newDesk(), logs: &safeBuffer{}, spec: readSpec(t)}
+	e := &env{
+		desk: newDesk(), logs: &safeBuffer{}, spec: readSpec(t),
+		addresses: map[string]string{"110000-1": "http://127.0.0.1:18001"},
+	}
 	e.leaderLog = &fakeLog{leader: true, id: "110000-1"}
 	e.followerLog = &fakeLog{id: "110000-1"}
 	build := func(log consensus.Log) (*api.Face, *httptest.Server) {
 		registry := prometheus.NewRegistry()
 		deps := api.Deps{
 			Region: region, Desk: e.desk, Log: log, Hasher: emm.New(), UnsignedAllowed: true, Clock: now,
-			Addresses: map[string]string{"110000-1": "http://127.0.0.1:18001"},
+			Addresses: e.addresses,
 			Logger:    slog.New(slog.NewJSONHandler(e.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			Metrics:   registry, Gatherer: registry,
 		}
@@ -374,6 +384,9 @@ func newEnv(t testing.TB, change func(*api.Deps)) *env {
 	}
 	return e
 }
+
+// nameLeader changes where the leader is said to be; the faces share the table.
+func (e *env) nameLeader(address string) { e.addresses["110000-1"] = address }
 
 // reply is an answer, read and held against the OpenAPI document.
 type reply struct {

@@ -150,7 +150,7 @@ func TestNoPerson(t *testing.T) {
 	e.desk.fail = errors.New("disk full")
 	for _, c := range cases {
 		for _, target := range []string{"/v1/grants", "/v1/payments", "/v1/grants/search", "/v1/" + payerNumber} {
-			r := e.call(t, e.follower, "POST", target, c.body, "Gongji-Ke", payerNumber)
+			r := e.call(t, e.follower, "POST", target, c.body, "X-Name", payerNumber)
 			if r.status < 400 {
 				t.Errorf("%s %s is taken", target, c.name)
 			}

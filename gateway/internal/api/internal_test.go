@@ -444,3 +444,21 @@ func TestBucket(t *testing.T) {
 		t.Error("no rate is no bound")
 	}
 }
+
+// BenchmarkPaymentForm is what the face computes for one payment: read the body, fill the form, digest it.
+func BenchmarkPaymentForm(b *testing.B) {
+	body := []byte(`{"request_id":"p-1","beneficiary":{"id_type":"01","id_number":"110101199003070011","name":"张三",` +
+		`"region":"110000"},"credential":{"type":"e_credential","holder_id_number":"110101199003070011"},` +
+		`"institution":{"code":"H1","kind":"hospital"},"purpose":"outpatient","visit_id":"v","visit_date":"2026-11-20",` +
+		`"bill":{"id":"b","total":"500.00","fund_paid":"300.00","self_borne":"200.00"},"amount":"200.00"}`)
+	suite := emm.New()
+	for b.Loop() {
+		n, err := parse(body, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f := &form{members: func(string) bool { return true }, today: 739_575}
+		paymentForm(f, &n, false)
+		digest(suite, "POST", "/v1/payments", &n)
+	}
+}

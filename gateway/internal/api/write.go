@@ -55,6 +55,9 @@ func (f *form) wrongValue() error {
 // writing is how one kind of write is carried out. The steps stand in the order in which they are checked.
 type writing[T any] struct {
 	keepNulls bool
+	// repeats: run answers a repeat itself, since the thing cannot be read here by its id alone: the order of a
+	// beneficiary, and an accepted grant, whose home is another region.
+	repeats   bool
 	read      func(f *form, body *node) T
 	requestID func(T) string
 	// check is what comes behind the other 400s and needs no money: 421, and 422s of the request alone.
@@ -85,7 +88,7 @@ func writeParsed[T any](ctx context.Context, f *Face, c *call, body *node, w wri
 	if err != nil {
 		return answer{}, err
 	}
-	if seen && kind != KindOrder {
+	if seen && !w.repeats {
 		return f.asItIsNow(ctx, kind, id)
 	}
 	if err = form.wrongValue(); err != nil {
