@@ -77,7 +77,8 @@ func (p *Payment) decidable(now time.Time) policy.Code {
 	switch {
 	case p.State == Held && now.Before(p.DecideBy):
 		return ""
-	case p.State == Held, p.State == Expired, p.State == Releasing && p.Cause == CauseExpired:
+	case p.State == Held, p.State == Expired, p.State == Releasing && p.Cause == CauseExpired,
+		p.State == Requested && !now.Before(p.DecideBy):
 		return policy.CodeExpired
 	}
 	return policy.CodeWrongState

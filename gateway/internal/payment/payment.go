@@ -407,16 +407,27 @@ func (p *Payment) CashDue() money.Amount {
 func (p *Payment) Counts() money.Amount {
 	switch p.State {
 	case Requested:
-		return p.Amount
+		return p.Amount + p.stray()
 	case Held:
-		return p.Held
+		return p.Held + p.stray()
 	case Capturing:
-		return p.Confirmed
+		return p.Confirmed + p.stray()
 	case Releasing:
 		return max(p.Held, p.CapturedSum())
 	case Captured, Declined, Released, Expired:
 	}
 	return p.CapturedSum()
+}
+
+// stray is what homes took of legs that were told to give back.
+func (p *Payment) stray() money.Amount {
+	var sum money.Amount
+	for i := range p.Legs {
+		if p.Legs[i].Share == 0 {
+			sum += p.Legs[i].Captured
+		}
+	}
+	return sum
 }
 
 // Open reports whether anything is still to be heard or done: the payment is not final, or a leg is open.
