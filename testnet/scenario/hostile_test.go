@@ -1,0 +1,233 @@
+package scenario_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"gongji/federation"
+	"gongji/testnet/check"
+	"gongji/testnet/runner"
+	"gongji/testnet/topology"
+)
+
+// fetchWait is how long a plain client waits for something new on a lane.
+const fetchWait = 200 * time.Millisecond
+
+// here starts a federation inside this process, on the embedded broker.
+func here(t *testing.T, accounts int) *fed {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "net")
+	running := runner.New(runner.Options{
+		Dir: dir, Continue: true, Progress: io.Discard,
+		Plan: topology.Plan{BasePort: freeBase(t), LoadAccounts: accounts},
+	})
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- running.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("the federation ended with %v", err)
+		}
+	})
+	select {
+	case <-running.Ready():
+	case err := <-done:
+		done <- err
+		t.Fatalf("the federation did not start: %v", err)
+	}
+	return openFed(t, dir)
+}
+
+// state is all that a lane could change in a region's books.
+type state struct {
+	accounts, holds, payments string
+}
+
+func (f *fed) states(t *testing.T) map[string]state {
+	t.Helper()
+	out := map[string]state{}
+	for _, r := range f.session.Regions {
+		b := f.read(t, r.Code)
+		out[r.Code] = state{text(t, b.accounts), text(t, b.holds), text(t, b.payments)}
+	}
+	return out
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v) // maps by key
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// flip returns a record with one bit changed.
+func flip(record []byte, at int) []byte {
+	out := bytes.Clone(record)
+	out[at] ^= 1
+	return out
+}
+
+// with returns a record with some bytes replaced.
+func with(record []byte, at int, by string) []byte {
+	out := bytes.Clone(record)
+	copy(out[at:], by)
+	return out
+}
+
+// forgery is a record that must be refused, and why.
+type forgery struct {
+	name   string
+	record []byte
+	why    federation.Refusal
+}
+
+// forgeries are made of a genuine parcel of the lane, one of the way back, and one of the sender to somebody else.
+func forgeries(genuine, reflected, stray []byte) []forgery {
+	p := cut(genuine)
+	garbage := make([]byte, 700)
+	_, _ = rand.Read(garbage)           // never fails
+	garbage[4], garbage[5] = 0, 1       // or most of it would be of an unknown version
+	oversize := make([]byte, 1_000_000) // what a broker takes, and no parcel may have
+	copy(oversize, genuine)
+	return []forgery{
+		{"a bit of the sealed content", flip(genuine, p.end-1), federation.RefusedSeal},
+		{"a bit of the wrapped key", flip(genuine, p.sealed-5), federation.RefusedSeal},
+		{"a bit of the signature", flip(genuine, p.wrapped-3), federation.RefusedSignature},
+		{"a bit of the parcel's id", flip(genuine, p.header+headerParcel), federation.RefusedSignature},
+		{"a bit of the Merkle root", flip(genuine, p.signature-6), federation.RefusedSignature},
+		{"another signing key", flip(genuine, p.header+headerKey), federation.RefusedKeyUnknown},
+		{"another receiver", with(genuine, p.header+headerTo, "999999"), federation.RefusedLane},
+		{"a sender that nobody knows", with(genuine, p.header+headerFrom, "999999"), federation.RefusedSenderUnknown},
+		{"a later version", flip(genuine, p.header+headerVersion+1), federation.RefusedVersion},
+		{"cut short", genuine[:p.end-1], federation.RefusedMalformed},
+		{"with something behind", append(bytes.Clone(genuine), 0), federation.RefusedMalformed},
+		{"garbage", garbage, federation.RefusedMalformed},
+		{"nothing", nil, federation.RefusedMalformed},
+		{"oversize", oversize, federation.RefusedMalformed},
+		{"reflected", reflected, federation.RefusedReflected},
+		{"of another lane", stray, federation.RefusedLane},
+	}
+}
+
+// withMessages returns the first record of a lane whose parcel has messages, and how many numbered messages stand on it.
+func withMessages(t *testing.T, to *member, lane federation.Lane, records []federation.Record) ([]byte, int) {
+	t.Helper()
+	var first []byte
+	numbered := 0
+	for _, r := range records {
+		o, err := federation.Unpack(to.dir, to, lane, time.Now(), r.Value)
+		if err != nil {
+			t.Fatalf("record %d of %s: %v", r.Offset, lane.Topic(), err)
+		}
+		for i := range o.Messages {
+			if o.Messages[i].Class == federation.Numbered {
+				numbered++
+			}
+		}
+		if first == nil && len(o.Messages) > 0 {
+			first = r.Value
+		}
+	}
+	if first == nil || numbered == 0 {
+		t.Fatalf("%s has %d records and %d numbered messages", lane.Topic(), len(records), numbered)
+	}
+	return first, numbered
+}
+
+// TestPlainClientOnTheLane: somebody who can write on a lane, and has no key, repeats, reorders, changes, reflects and
+// invents parcels. Nothing comes of it but counters and audit lines, and the next genuine parcel goes through.
+func TestPlainClientOnTheLane(t *testing.T) {
+	f := here(t, 3)
+	pair := f.pairs[0]
+	f.grant(t, pair)
+	f.mustCapture(t, pair, "80.00")
+	from, to := federation.Region(pair.Visit), federation.Region(pair.Payer.Region)
+	lane := federation.Lane{From: from, To: to}
+	client := newPlain(t, f.session.Kafka...)
+	records := client.all(t, lane)
+	genuine, numbered := withMessages(t, newMember(t, f.dir, string(to)), lane, records)
+	back := client.all(t, federation.Lane{From: to, To: from})
+	stray := client.all(t, federation.Lane{From: from, To: federation.Region(pair.Beneficiary.Region)})
+	list := forgeries(genuine, back[0].Value, stray[0].Value)
+
+	names := map[federation.Refusal]string{}
+	want := map[federation.Refusal]float64{}
+	before := map[federation.Refusal]float64{}
+	for _, x := range list {
+		names[x.why] = fmt.Sprintf(`gongji_parcels_refused_total{peer="%s",reason="%s"}`, from, x.why)
+		want[x.why]++
+		before[x.why] = f.counted(t.Context(), string(to), names[x.why])
+	}
+	repeatedName := fmt.Sprintf(`gongji_messages_repeated_total{peer="%s"}`, from)
+	repeated := f.counted(t.Context(), string(to), repeatedName)
+	rest := f.states(t)
+
+	// Everything that was ever said, again, and once more in the opposite order; then what is forged.
+	var values [][]byte
+	for _, r := range records {
+		values = append(values, r.Value)
+	}
+	client.put(t, lane, values...)
+	slices.Reverse(values)
+	client.put(t, lane, values...)
+	for _, x := range list {
+		client.put(t, lane, x.record)
+	}
+
+	seen := map[federation.Refusal]float64{}
+	until(t, "every forgery is counted", func(ctx context.Context) bool {
+		for why, name := range names {
+			seen[why] = f.counted(ctx, string(to), name) - before[why]
+		}
+		return maps.Equal(seen, want)
+	})
+	until(t, "every repeat is counted", func(ctx context.Context) bool {
+		return f.counted(ctx, string(to), repeatedName)-repeated >= float64(2*numbered)
+	})
+	for why, n := range want {
+		lines := f.logLines(t, string(to), `"msg":"audit"`, `"parcel_refused"`, `"peer":"`+string(from)+`"`, `"reason":"`+string(why)+`"`)
+		if len(lines) != int(n+before[why]) {
+			t.Errorf("refused as %s: %v parcels, %d audit lines", why, n+before[why], len(lines))
+		}
+	}
+	for code, now := range f.states(t) {
+		if now != rest[code] {
+			t.Errorf("the books of %s have changed:\nbefore %+v\nafter  %+v", code, rest[code], now)
+		}
+	}
+
+	f.mustCapture(t, pair, "40.00")
+	l, err := f.links(t.Context(), string(to))
+	if err != nil || l[string(from)].Forked {
+		t.Errorf("the link: %+v, %v", l, err)
+	}
+	f.mustAgree(t)
+}
+
+// mustAgree checks the seven invariants.
+func (f *fed) mustAgree(t *testing.T) {
+	t.Helper()
+	source := f.source()
+	defer source.Close()
+	report, err := check.Wait(t.Context(), check.Federation{
+		Regions: f.checked(), Source: source, TempDir: t.TempDir(), Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.OK() {
+		t.Errorf("the books do not agree: %v", report.Map())
+	}
+}
