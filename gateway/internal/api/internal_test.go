@@ -462,3 +462,28 @@ func BenchmarkPaymentForm(b *testing.B) {
 		digest(suite, "POST", "/v1/payments", &n)
 	}
 }
+
+// TestStrict: what is broken is refused for itself, and not only because nobody asked for the field that it stands
+// in.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", `\ud800`, `\udc00`, `\ud800\ud800`, `\ud800x`, `\ud800\n`,
+		`\ud800\u0041`, `\udc00\ud800`, `\u12g4`, `\u12`, `\x`, "\x00", "\n", "\x1f", `\`,
+	} {
+		for _, form := range []string{`{"a":"` + text + `"}`, `{"` + text + `":1}`, `["` + text + `"]`} {
+			if _, err := parse([]byte(form), false); err == nil {
+				t.Errorf("%q is taken", form)
+			}
+		}
+	}
+	for text, want := range map[string]string{
+		`\u0041\n\/\"\\`: "A\n/\"\\", `\ud83d\ude00`: "\U0001f600", `\ufffd`: "\ufffd",
+		"\ufffd\u007f": "\ufffd\u007f", `\u0000`: "\x00",
+	} {
+		n, err := parse([]byte(`"`+text+`"`), false)
+		if err != nil || n.text != want {
+			t.Errorf("%q: %q, %v", text, n.text, err)
+		}
+	}
+}

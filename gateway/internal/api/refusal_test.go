@@ -183,8 +183,13 @@ func grantCases() []refusalCase {
 
 func paymentCases() []refusalCase {
 	cases := forms(paymentBody)
-	cases = append(cases, valueCases()...)
-	return cases
+	for _, text := range []string{"\xff", `\ud800`, `\udc00x`, "\xed\xa0\x80", "\n"} {
+		cases = append(cases, refusalCase{
+			name: fmt.Sprintf("visit_id %q", text), code: policy.CodeInvalidRequest,
+			body: strings.Replace(paymentBody().String(), "v-1", text, 1),
+		})
+	}
+	return append(cases, valueCases()...)
 }
 
 // valueCases are those that a payment and a quote share.
