@@ -243,8 +243,8 @@ func TestWords(t *testing.T) {
 		"released captured capture_failed" {
 		t.Error(got)
 	}
-	if got := strings.Join(shown, ","); got != "requested,placed,declined,releasing,in_doubt,capturing,capturing,releasing,"+
-		"released,captured,capture_failed" {
+	if got := strings.Join(shown, ","); got != "requested,placed,declined,releasing,in_doubt,capturing,capturing,"+
+		"releasing,released,captured,capture_failed" {
 		t.Error(got)
 	}
 	if hold.State(0).String() != "state(0)" || hold.State(77).API() != "state(77)" {
