@@ -128,6 +128,7 @@ const (
 type Platform struct {
 	KeyID         string `yaml:"key_id"` // Gongji-Key; unique
 	Platform      string `yaml:"platform"`
+	Region        string `yaml:"region"` // it speaks for; empty: this region. A key of another region is known, and refused
 	Public        string `yaml:"public"` // base64 of 04 ‖ x ‖ y
 	Role          string `yaml:"role"`
 	RatePerSecond int    `yaml:"rate_per_second"` // 0: no limit of its own

@@ -144,6 +144,7 @@ func (c Config) validatePlatforms(p *problems) {
 		p.check(nameForm.MatchString(f.KeyID), field+".key_id", "must be 1 to 64 of A-Z a-z 0-9 . _ -")
 		p.check(!ids[f.KeyID], field+".key_id", "stands twice")
 		p.check(nameForm.MatchString(f.Platform), field+".platform", "must be 1 to 64 of A-Z a-z 0-9 . _ -")
+		p.check(f.Region == "" || regionForm.MatchString(f.Region), field+".region", "must have six digits")
 		p.check(publicKey(f.Public), field+".public", "must be the base64 of an SM2 key, 04 ‖ x ‖ y")
 		p.check(f.Role == RolePlatform || f.Role == RoleReader, field+".role", "must be platform or reader")
 		p.check(f.RatePerSecond >= 0 && f.RatePerSecond <= 1_000_000, field+".rate_per_second", "must be 0 to 1000000")

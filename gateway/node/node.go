@@ -6,6 +6,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -293,7 +294,7 @@ func (n *Node) platforms() ([]api.Platform, error) {
 			role = api.RoleRead
 		}
 		out = append(out, api.Platform{
-			KeyID: p.KeyID, Platform: p.Platform, Region: n.cfg.Region, Role: role, RatePerSecond: p.RatePerSecond,
+			KeyID: p.KeyID, Platform: p.Platform, Region: cmp.Or(p.Region, n.cfg.Region), Role: role, RatePerSecond: p.RatePerSecond,
 			Revoked: p.Revoked, Verifier: v,
 		})
 	}
