@@ -8,6 +8,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ const (
 	readyWait  = 90 * time.Second // from the nodes' start until all are ready
 	readyPause = 50 * time.Millisecond
 	readyAsk   = 2 * time.Second
+	statusMax  = 1 << 20          // bytes of a node's status
 	portsWait  = 10 * time.Second // what was killed a moment ago may still hold its ports
 	portsPause = 200 * time.Millisecond
 	stopWait   = 10 * time.Second // a process that does not end by then is killed
@@ -243,11 +245,60 @@ func (f *Federation) becomeReady(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, r := range topology.Regions() {
+		if err := f.untilHeard(ctx, r.Code); err != nil {
+			return err
+		}
+	}
+	if err := f.say("All regions hear each other."); err != nil {
+		return err
+	}
 	if err := f.writeSession(); err != nil {
 		return err
 	}
 	close(f.ready)
 	return nil
+}
+
+// untilHeard waits until the region's leader hears every other region: before that it refuses payments that need one.
+func (f *Federation) untilHeard(ctx context.Context, code string) error {
+	for {
+		for _, n := range f.plan.Nodes() {
+			if n.Region == code && hearsAll(ctx, n) {
+				return nil
+			}
+		}
+		if !pause(ctx, readyPause) {
+			return fmt.Errorf("%w: region %s does not hear the others", ErrNotReady, code)
+		}
+	}
+}
+
+// hearsAll asks one node; only a leader hears anybody.
+func hearsAll(ctx context.Context, n topology.Node) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyAsk)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.AdminURL()+"/admin/v1/status", nil)
+	if err != nil {
+		return false
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	var status struct {
+		Peers []struct {
+			Reachable bool      `json:"reachable"`
+			Heard     time.Time `json:"heard"` // a new leader takes everybody for reachable before it has heard anybody
+		} `json:"peers"`
+	}
+	err = errors.Join(json.NewDecoder(io.LimitReader(answer.Body, statusMax)).Decode(&status), answer.Body.Close())
+	for _, p := range status.Peers {
+		if !p.Reachable || p.Heard.IsZero() {
+			return false
+		}
+	}
+	return err == nil && len(status.Peers) == len(topology.Regions())-1
 }
 
 func untilReady(ctx context.Context, n topology.Node) error {
