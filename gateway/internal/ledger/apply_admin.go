@@ -112,6 +112,14 @@ func (x *tx) openAccounts(now time.Time, c *OpenAccounts) Outcome {
 	return Outcome{}
 }
 
+// number is the number that a person has, or would get.
+func (x *tx) number(p *Person) string {
+	if t := get(x, x.l.tokens, string(p.Token[:])); t != nil {
+		return t.Person
+	}
+	return p.New
+}
+
 // person finds a person by token, or takes them in under the random number that the command brings.
 func (x *tx) person(p *Person) string {
 	token := string(p.Token[:])

@@ -32,18 +32,15 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	if home == x.l.cfg.Self && x.l.cfg.Book != nil {
 		beneficiary = x.standing(&c.Beneficiary, nil)
 	}
-	var payerNo, beneficiaryNo string
-	if payer.Known { // persons that no home region knows are not taken in
-		payerNo = x.person(&c.Payer)
-		if beneficiary.Known {
-			beneficiaryNo = x.person(&c.Beneficiary)
-		}
+	payerNo, beneficiaryNo := x.number(&c.Payer), x.number(&c.Beneficiary)
+	if c.Payer.Token == c.Beneficiary.Token {
+		beneficiaryNo = payerNo
 	}
 	digest := x.l.cfg.Hash([]byte(rules.Commitment.TextZH))
 	pair := joined(payerNo, beneficiaryNo)
 	day := policy.Day(now)
 	g, err := grant.New(c.Terms, grant.Facts{
-		ID: c.GrantID, Payer: ref(payerNo, &c.Payer), Beneficiary: ref(beneficiaryNo, &c.Beneficiary),
+		ID: c.GrantID, Payer: grant.PersonRef(payerNo), Beneficiary: grant.PersonRef(beneficiaryNo),
 		PayerRegion: string(x.l.cfg.Self), BeneficiaryRegion: c.Beneficiary.Region,
 		PayerStanding: payer, BeneficiaryStanding: beneficiary, Rules: rules,
 		CommitmentDigest: hex.EncodeToString(digest[:]), PairOpen: x.pairOpen(now, home),
@@ -52,6 +49,8 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	if err != nil {
 		return refused(err)
 	}
+	x.person(&c.Payer) // only now: who is refused is not taken in
+	x.person(&c.Beneficiary)
 	rec := &GrantRecord{Grant: g, Persons: c.Persons, Request: c.Request.ID}
 	put(x, x.l.grants, g.ID, rec)
 	put(x, x.l.pairs, pair, &pairRecord{GrantID: g.ID})
@@ -60,15 +59,6 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	x.remember(now, c.Request, ThingGrant, g.ID)
 	x.notice(rec, &c.Beneficiary)
 	return Outcome{ID: g.ID}
-}
-
-// ref names a person in a grant. One who was not taken in is named by token, so that two of them are not taken for one;
-// a grant with such a person is refused.
-func ref(no string, p *Person) grant.PersonRef {
-	if no == "" {
-		return grant.PersonRef(p.Token[:])
-	}
-	return grant.PersonRef(no)
 }
 
 func (x *tx) duplicate(pair string, day policy.Date) bool {

@@ -3,23 +3,25 @@ package ledger
 // bookHot is how many records of the Book are remembered as they stand in the state.
 const bookHot = 131072
 
-// bookCache remembers raw records of the Book, those that are not there included: an account in use is read from memory, and a
-// new hold is known to be new. Two generations bound it, as with a table.
+// bookCache remembers raw records of the Book, those that are not there included: an account in use is read from
+// memory, and a new hold is known to be new. Two generations bound it, as with a table.
 type bookCache struct {
 	young, old map[string][]byte
 }
 
 func (b *bookCache) forget() { b.young, b.old = make(map[string][]byte), nil }
 
-// keep remembers a value, nil for a key without one.
-func (b *bookCache) keep(key, value []byte) {
+func (b *bookCache) age() {
 	if len(b.young) >= bookHot/2 {
 		b.old, b.young = b.young, make(map[string][]byte, bookHot/2)
 	}
-	b.young[string(key)] = value
 }
 
-func (b *bookCache) find(key []byte) (value []byte, known bool) {
+// keep remembers a value, nil for a key without one.
+func (b *bookCache) keep(key, value []byte) { b.young[string(key)] = value }
+
+// find returns what is remembered of a key (nil: it is not there), and whether anything is.
+func (b *bookCache) find(key []byte) ([]byte, bool) {
 	if v, ok := b.young[string(key)]; ok {
 		return v, true
 	}
@@ -30,7 +32,7 @@ func (b *bookCache) find(key []byte) (value []byte, known bool) {
 	return v, ok
 }
 
-// cached reports whether a key belongs to the Book's accounts, holds and refunds. Movements are only written, so they are not kept.
+// cached reports whether a key belongs to the Book. Movements are only written, so they are not kept.
 func cached(key []byte) bool { return len(key) > 1 && key[0] == KeyBook }
 
 // Get reads through the cache of the Book.

@@ -166,9 +166,10 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 	return record.Encode(&out), nil
 }
 
-func (l *Ledger) tables() [11]memory {
+// tables are all that a Ledger remembers of records in the state.
+func (l *Ledger) tables() [12]memory {
 	return [...]memory{
-		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links,
+		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
 	}
 }
 
