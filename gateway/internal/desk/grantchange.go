@@ -163,12 +163,5 @@ func (d *Desk) usable(v ledger.View, beneficiary string) ([]string, error) {
 	for i := range index {
 		entries = append(entries, index[i].Entry)
 	}
-	ids := []string{}
-	day := policy.Day(d.Now())
-	for _, e := range grant.Arrange(listed, entries) {
-		if e.Disposition(day) != grant.PassOver {
-			ids = append(ids, e.ID)
-		}
-	}
-	return ids, nil
+	return grant.UsableIDs(grant.Arrange(listed, entries), policy.Day(d.Now())), nil
 }
