@@ -17,14 +17,16 @@ import (
 // machine of a node each time that node is started, handler answers Ask.
 type Open func(t *testing.T, machine func(node int) consensus.StateMachine, handler consensus.Handler) Cluster
 
-// RunLogContract holds a Log to the contract in package consensus. Groups of one node are
-// allowed; with three, forwarding is tested too.
-func RunLogContract(t *testing.T, open Open) {
-	t.Helper()
-	for _, part := range []struct {
-		name string
-		run  func(t *testing.T, open Open)
-	}{
+// Part is one part of the contract test.
+type Part struct {
+	Name string
+	Run  func(t *testing.T, open Open)
+}
+
+// Parts are the contract test. Each may run in a bubble of testing/synctest, which does
+// not allow RunLogContract as a whole.
+func Parts() []Part {
+	return []Part{
 		{"results and order", testResults},
 		{"packs and stamps", testPacks},
 		{"reads", testReads},
@@ -38,8 +40,15 @@ func RunLogContract(t *testing.T, open Open) {
 		{"a broken invariant", testInvariant},
 		{"applied comes after commit", testApplied},
 		{"context ends", testContext},
-	} {
-		t.Run(part.name, func(t *testing.T) { part.run(t, open) })
+	}
+}
+
+// RunLogContract holds a Log to the contract in package consensus. Groups of one node are
+// allowed; with three, forwarding is tested too.
+func RunLogContract(t *testing.T, open Open) {
+	t.Helper()
+	for _, part := range Parts() {
+		t.Run(part.Name, func(t *testing.T) { part.Run(t, open) })
 	}
 }
 

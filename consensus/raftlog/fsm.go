@@ -95,11 +95,11 @@ func (f *fsm) one(l *raft.Log) applied {
 		return f.fail(l.Index, err)
 	}
 	f.digests.passed(m, next)
-	f.store.advance(next)
 	f.mu.Lock()
 	f.commands += uint64(len(p.commands))
 	f.entries++
 	f.mu.Unlock()
+	f.store.advance(next)
 	f.metrics.appliedEntry(len(p.commands), time.Since(start))
 	return applied{results: results}
 }

@@ -164,10 +164,13 @@ type snapReader struct {
 	once  sync.Once
 }
 
-// Close lets the snapshot go.
+// Close lets the snapshot go. raft closes what its state machine has closed already.
 func (r *snapReader) Close() error {
-	err := r.ReadCloser.Close()
-	r.once.Do(func() { r.store.done(r.meta.ID) })
+	var err error
+	r.once.Do(func() {
+		err = r.ReadCloser.Close()
+		r.store.done(r.meta.ID)
+	})
 	return err
 }
 

@@ -27,8 +27,9 @@ const (
 const bloomBits = 10 // per key; one look-up in a hundred that finds nothing reads a block
 
 // stateFormat is Pebble's format on disk, named so that a newer Pebble does not
-// change the files before all members can read them.
-const stateFormat = pebble.FormatVirtualSSTables
+// change the files before all members can read them. Older formats write tables by a
+// pool of tasks with channels in them, which a second bubble of testing/synctest may not use.
+const stateFormat = pebble.FormatColumnarBlocks
 
 // mark is what the state knows of itself. It is written in the same batch as the
 // writes of the entry that it names.
