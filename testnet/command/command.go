@@ -21,12 +21,16 @@ var (
 // dataStandard is where a federation stands if nobody names a folder.
 const dataStandard = ".testnet"
 
+const description = "A whole federation of gateways on one machine. Without a command: testnet [--once] [--quiet] " +
+	"[--base-port N] [--data DIR] [--kafka ADDR] [--processes] [--report FILE]; see testnet up --help."
+
 // line is the command line.
 type line struct {
 	Up    up        `cmd:"" default:"withargs" help:"Start a federation, play the story, and stay up (the default)."`
 	Check checkBook `cmd:"" help:"Hold the books of a running federation against the money invariants I-1 to I-7."`
 	Books showBooks `cmd:"" help:"Print what the core systems themselves say of the accounts, as JSON."`
 	Load  loadRun   `cmd:"" help:"Drive two-phase payments between the regions, and report."`
+	Chaos chaosRun  `cmd:"" help:"Drive payments while nodes are killed and frozen; needs a testnet with --processes."`
 	Node  node      `cmd:"" hidden:"" help:"Run one node in this process."`
 }
 
@@ -41,7 +45,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var l line
 	helped := false
 	parser, err := kong.New(&l, kong.Name("testnet"), kong.Writers(stdout, stderr),
-		kong.Description("A whole federation of gateways on one machine."),
+		kong.Description(description),
 		kong.Exit(func(int) { helped = true }), // --help was printed: nothing else is to be done
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams{stdout, stderr}))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gongji/testnet/books"
+	"gongji/testnet/chaos"
 	"gongji/testnet/load"
 	"gongji/testnet/probe"
 	"gongji/testnet/runner"
@@ -129,4 +130,29 @@ func loadOptions(dir string, s streams) (load.Options, func(), error) {
 	return load.Options{
 		Regions: apis, Pairs: pairs, Probe: p, Books: federation(session, from), Progress: s.err,
 	}, func() { p.Close(); from.Close() }, nil
+}
+
+// chaosRun drives payments under faults.
+type chaosRun struct {
+	where
+	Seed     uint64        `help:"Of the plan of faults; the same seed repeats it." default:"1"`
+	Duration time.Duration `help:"Of the faults." default:"60s"`
+	Report   string        `help:"Write the report (JSON) to this file." type:"path" placeholder:"FILE"`
+}
+
+// Run strikes, and writes the report also when something failed.
+func (c *chaosRun) Run(ctx context.Context, s streams) error {
+	o, done, err := loadOptions(c.Data, s)
+	if err != nil {
+		return err
+	}
+	defer done()
+	report, failed := chaos.Run(ctx, chaos.Options{
+		Seed: c.Seed, Duration: c.Duration, Load: o, Progress: s.err,
+		Session: func() (topology.Session, error) { return topology.ReadSession(c.Data) },
+	})
+	if c.Report != "" && report.Faults != nil {
+		failed = errors.Join(failed, writeReport(c.Report, report))
+	}
+	return failed
 }

@@ -1,0 +1,67 @@
+package command_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gongji/testnet/command"
+)
+
+func run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out, diagnosis bytes.Buffer
+	err := command.Run(t.Context(), args, &out, &diagnosis)
+	return out.String(), err
+}
+
+func TestHelp(t *testing.T) {
+	out, err := run(t, "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"check", "books", "load", "chaos", "--once", "--quiet", "--base-port", "--data", "--kafka", "--processes", "--report"} {
+		if !strings.Contains(out, word) {
+			t.Errorf("the help does not name %s:\n%s", word, out)
+		}
+	}
+	if strings.Contains(out, "Run one node") {
+		t.Error("the help shows the hidden command")
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{"--no-such-flag"}, {"dance"}, {"load", "--rate", "0"}, {"load", "--rate", "many"}, {"load", "--duration", "soon"}, {"node"},
+	} {
+		if _, err := run(t, args...); !errors.Is(err, command.ErrUsage) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+// TestNobodyRuns: tools say so when there is no federation, and a foreign folder is left alone.
+func TestNobodyRuns(t *testing.T) {
+	dir := t.TempDir()
+	for _, tool := range []string{"check", "books", "load", "chaos"} {
+		if _, err := run(t, tool, "--data", dir); err == nil || !strings.Contains(err.Error(), "no running testnet") {
+			t.Errorf("%s: %v", tool, err)
+		}
+	}
+	file := filepath.Join(dir, "thesis.txt")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, "--once", "--data", dir, "--base-port", "20100"); err == nil {
+		t.Error("a federation was made in a foreign folder")
+	}
+	if _, err := run(t, "--once", "--data", filepath.Join(dir, "new"), "--base-port", "80"); err == nil {
+		t.Error("a federation was made on port 80")
+	}
+	if left, err := os.ReadFile(file); err != nil || string(left) != "x" {
+		t.Errorf("the foreign file is now %q, %v", left, err)
+	}
+}
