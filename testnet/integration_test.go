@@ -201,6 +201,7 @@ func grant(t *testing.T, s topology.Session, pair topology.Pair) {
 		if len(list.Grants) > 0 && list.Grants[0].GrantID == g.GrantID {
 			return
 		}
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -276,6 +277,7 @@ func TestLeaderKilledBetweenHoldAndConfirm(t *testing.T) {
 		if back {
 			break
 		}
+		<-time.After(50 * time.Millisecond)
 	}
 	r.interrupt(t)
 }
@@ -360,4 +362,48 @@ func pay(ctx context.Context, s topology.Session, pair topology.Pair) (string, e
 		err = errors.New(p.Status)
 	}
 	return p.PaymentID, err
+}
+
+// TestChaos: kills and freezes by a seed; the books agree afterwards, and bear out every payment that was told to be captured.
+func TestChaos(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "net")
+	r := up(t, dir, "--processes", "--base-port", "22400", "--load-accounts", "60")
+	report := filepath.Join(t.TempDir(), "chaos.json")
+	if _, err := call(t, "chaos", "--data", dir, "--seed", "3", "--duration", "25s", "--report", report); err != nil {
+		t.Error(err)
+	}
+	if raw, err := os.ReadFile(report); err != nil || !strings.Contains(string(raw), `"I-7": "ok"`) {
+		t.Errorf("%v\n%s", err, raw)
+	}
+	r.interrupt(t)
+}
+
+// TestLoad: the report has what is promised, and the books bear it out.
+func TestLoad(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "net")
+	r := up(t, dir, "--base-port", "22800", "--load-accounts", "60")
+	path := filepath.Join(t.TempDir(), "load.json")
+	if _, err := call(t, "load", "--data", dir, "--rate", "50", "--duration", "5s", "--report", path); err != nil {
+		t.Error(err)
+	}
+	var report struct {
+		Payments   int                `json:"payments"`
+		Errors     int                `json:"errors"`
+		RSS        float64            `json:"peak_rss_mb"`
+		Where      map[string]float64 `json:"where"`
+		Invariants map[string]string  `json:"invariants"`
+	}
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(raw, &report)
+	}
+	if err != nil || report.Payments < 200 || report.Errors != 0 || report.RSS <= 0 || report.Where["log"] <= 0 ||
+		report.Invariants["I-3"] != "ok" {
+		t.Errorf("%v\n%s", err, raw)
+	}
+	out, err := call(t, "books", "--data", dir)
+	if err != nil || !strings.HasPrefix(out, `{"accounts":[{"region":"110000","id_number":"`) {
+		t.Errorf("%v %.200s", err, out)
+	}
+	r.interrupt(t)
 }

@@ -50,15 +50,6 @@ func openFed(t *testing.T, dir string) *fed {
 	return f
 }
 
-// refresh reads the session again: processes that were started anew have new ids.
-func (f *fed) refresh(t *testing.T) {
-	t.Helper()
-	var err error
-	if f.session, err = topology.ReadSession(f.dir); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (f *fed) nodes(code string) []topology.SessionNode {
 	r, _ := f.session.Region(code)
 	return r.Nodes
@@ -163,8 +154,8 @@ func request(pair topology.Pair, amount string) client.PaymentRequest {
 	}
 }
 
-// pay carries a payment from the request to its end and returns how it ended. A *client.ProblemError says that no payment
-// was made.
+// pay carries a payment from the request to its end and returns how it ended. A *client.ProblemError says that no
+// payment was made.
 func (f *fed) pay(ctx context.Context, pair topology.Pair, amount string) (client.Payment, error) {
 	c := f.regions[pair.Visit]
 	p, err := c.CreatePayment(ctx, request(pair, amount))
@@ -202,7 +193,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // mustCapture pays and expects all of it captured.
-func (f *fed) mustCapture(t *testing.T, pair topology.Pair, amount string) client.Payment {
+func (f *fed) mustCapture(t *testing.T, pair topology.Pair, amount string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
 	defer cancel()
@@ -210,7 +201,6 @@ func (f *fed) mustCapture(t *testing.T, pair topology.Pair, amount string) clien
 	if err != nil || p.Status != client.PaymentCaptured || p.Captured != amount {
 		t.Fatalf("%+v, %v; want %s captured", p, err, amount)
 	}
-	return p
 }
 
 // get asks a node over plain HTTP.
@@ -253,7 +243,8 @@ func metrics(ctx context.Context, node topology.SessionNode) (map[string]float64
 	return out, nil
 }
 
-// counted sums a metric over the nodes of a region: whichever of them led when it happened. Nodes that are down count nothing.
+// counted sums a metric over the nodes of a region: whichever of them led when it happened. Nodes that are down count
+// nothing.
 func (f *fed) counted(ctx context.Context, code, name string) float64 {
 	sum := 0.0
 	for _, n := range f.nodes(code) {

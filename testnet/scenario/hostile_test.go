@@ -121,7 +121,8 @@ func forgeries(genuine, reflected, stray []byte) []forgery {
 	}
 }
 
-// withMessages returns the first record of a lane whose parcel has messages, and how many numbered messages stand on it.
+// withMessages returns the first record of a lane whose parcel has messages, and how many numbered messages stand on
+// it.
 func withMessages(t *testing.T, to *member, lane federation.Lane, records []federation.Record) ([]byte, int) {
 	t.Helper()
 	var first []byte
@@ -197,7 +198,8 @@ func TestPlainClientOnTheLane(t *testing.T) {
 		return f.counted(ctx, string(to), repeatedName)-repeated >= float64(2*numbered)
 	})
 	for why, n := range want {
-		lines := f.logLines(t, string(to), `"msg":"audit"`, `"parcel_refused"`, `"peer":"`+string(from)+`"`, `"reason":"`+string(why)+`"`)
+		lines := f.logLines(t, string(to), `"msg":"audit"`, `"parcel_refused"`, `"peer":"`+string(from)+`"`,
+			`"reason":"`+string(why)+`"`)
 		if len(lines) != int(n+before[why]) {
 			t.Errorf("refused as %s: %v parcels, %d audit lines", why, n+before[why], len(lines))
 		}

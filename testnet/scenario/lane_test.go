@@ -90,7 +90,8 @@ func (p *plain) all(t *testing.T, lane federation.Lane) []federation.Record {
 	}
 }
 
-// parts are the places of a parcel in its record: u32 ‖ header, u16 ‖ signature, u16 ‖ wrapped key, u32 ‖ sealed content.
+// parts are the places of a parcel in its record: u32 ‖ header, u16 ‖ signature, u16 ‖ wrapped key, u32 ‖ sealed
+// content.
 type parts struct {
 	header, signature, wrapped, sealed int // where each begins
 	end                                int
@@ -106,7 +107,8 @@ func cut(record []byte) parts {
 	return p
 }
 
-// Places in a header: u16 version, 6 bytes from, 6 bytes to, u64 epoch, 16 bytes parcel id, u64 time, u8 ‖ signing key's id.
+// Places in a header: u16 version, 6 bytes from, 6 bytes to, u64 epoch, 16 bytes parcel id, u64 time, u8 ‖ signing
+// key's id.
 const (
 	headerVersion = 0
 	headerFrom    = 2
