@@ -224,6 +224,10 @@ func (n *Node) openLog() error {
 	return err
 }
 
+// snapshotLook is how often a node looks whether a snapshot is due. The library's own two to four minutes would let the
+// log of a busy region grow to many times the entries that the configuration says.
+const snapshotLook = 10 * time.Second
+
 func (n *Node) tuning() raftlog.Tuning {
 	if n.deps.Tuning != (raftlog.Tuning{}) {
 		return n.deps.Tuning
@@ -231,6 +235,7 @@ func (n *Node) tuning() raftlog.Tuning {
 	t := n.cfg.Tuning
 	return raftlog.Tuning{
 		Heartbeat:         n.cfg.Timing.Election,
+		SnapshotInterval:  snapshotLook,
 		SnapshotThreshold: uint64(t.SnapshotEntries), TrailingLogs: uint64(t.TrailingEntries),
 		SegmentSize: t.SegmentBytes, MemTableSize: t.MemtableBytes, CacheSize: int64(t.CacheBytes),
 		Linger: t.Linger, MaxRPCsInFlight: t.EntriesInFlight,
