@@ -56,7 +56,7 @@ func (f *fed) nodes(code string) []topology.SessionNode {
 }
 
 // waitMax bounds every wait of a test; what takes so long does not come.
-const waitMax = 90 * time.Second
+const waitMax = 2 * time.Minute
 
 // until asks again and again until done says yes.
 func until(t *testing.T, what string, done func(ctx context.Context) bool) {
