@@ -61,6 +61,7 @@ func (b *books) read(m *machine) (*page, error) {
 	lines := bufio.NewScanner(strings.NewReader(text))
 	lines.Buffer(nil, 1<<20)
 	ended := false
+	var raw strings.Builder
 	for lines.Scan() {
 		var l client.AuditLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
@@ -69,9 +70,10 @@ func (b *books) read(m *machine) (*page, error) {
 		p.add(&l)
 		ended = l.End != nil
 		if !ended {
-			p.raw += lines.Text() + "\n"
+			raw.WriteString(lines.Text() + "\n")
 		}
 	}
+	p.raw = raw.String()
 	if !ended {
 		return nil, errors.New("the audit was cut off")
 	}

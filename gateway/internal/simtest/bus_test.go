@@ -33,6 +33,9 @@ type broker struct {
 func (b *broker) start() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.cluster != nil {
+		return nil
+	}
 	end := newEndpoint(brokerHost)
 	cluster, err := kfake.NewCluster(
 		kfake.NumBrokers(1), kfake.Ports(9092),

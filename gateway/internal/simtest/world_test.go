@@ -284,4 +284,8 @@ func (w *world) stop() {
 		}
 	}
 	w.cache.Unref()
+	time.Sleep(idleMax)
 }
+
+// idleMax is how long kafka-go keeps a connection that nobody uses; in a bubble no time passes behind its end.
+const idleMax = time.Minute
