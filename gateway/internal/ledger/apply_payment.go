@@ -106,11 +106,7 @@ func (x *tx) mayAsk(now time.Time, peer federation.Region) policy.Code {
 	if x.l.dir == nil || x.l.dir.Expired(now) {
 		return policy.CodeRegionUnreachable
 	}
-	m, ok := x.l.dir.Member(peer)
-	if !ok || m.State == federation.MemberClosed || m.State == federation.MemberPaused {
-		return policy.CodeRegionPairClosed
-	}
-	if !x.l.dir.PairOpen(x.l.cfg.Self, peer, now) {
+	if !x.pairOpen(now, peer) {
 		return policy.CodeRegionPairClosed
 	}
 	link := get(x, x.l.links, string(peer))

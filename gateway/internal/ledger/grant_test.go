@@ -22,9 +22,10 @@ func (f *fed) number(at federation.Region, s someone) string {
 	return no
 }
 
-func (f *fed) indexed(at federation.Region, id string) *ledger.IndexRecord {
+// indexed is a grant as the beneficiary's home, Fuzhou, knows it.
+func (f *fed) indexed(id string) *ledger.IndexRecord {
 	f.t.Helper()
-	rec, err := f.view(at).Indexed(id)
+	rec, err := f.view(fuzhou).Indexed(id)
 	if err != nil || rec == nil {
 		f.t.Fatal("not indexed: ", id, err)
 	}
@@ -54,7 +55,7 @@ func TestGrant(t *testing.T) {
 	if err != nil || len(to) != 1 || to[0].ID != id {
 		t.Errorf("to the beneficiary, at the payer's home: %v, %v", to, err)
 	}
-	rec := f.indexed(fuzhou, id)
+	rec := f.indexed(id)
 	if rec.Beneficiary != f.number(fuzhou, mother) || rec.PayerRegion != "110000" || rec.Payer != "1***" ||
 		rec.PerPayment != 30000 || rec.Annual != 100000 || rec.Relation != "parent" ||
 		rec.Entry.ValidUntil != g.Terms.ValidUntil || !rec.Entry.CreatedAt.Equal(g.CreatedAt) {
@@ -79,11 +80,11 @@ func TestGrantAtHome(t *testing.T) {
 	son := f.live("Son", fuzhou, employee(500000, 500000))
 	mother := f.live("Mother", fuzhou, resident())
 	id := f.grants(son, mother)
-	if rec := f.indexed(fuzhou, id); rec.Beneficiary != f.number(fuzhou, mother) || rec.Revision != 1 {
+	if rec := f.indexed(id); rec.Beneficiary != f.number(fuzhou, mother) || rec.Revision != 1 {
 		t.Errorf("%+v", rec)
 	}
 	f.done(fuzhou, &ledger.RevokeGrant{Request: f.request(), GrantID: id})
-	if rec := f.indexed(fuzhou, id); rec.Entry.Status != grant.StatusRevoked || rec.Revision != 2 {
+	if rec := f.indexed(id); rec.Entry.Status != grant.StatusRevoked || rec.Revision != 2 {
 		t.Errorf("%+v", rec)
 	}
 	id = f.grants(son, mother) // a revoked one is in nobody's way
@@ -92,7 +93,8 @@ func TestGrantAtHome(t *testing.T) {
 	f.confirms(p, "100.00")
 	f.want(p, "captured 100.00/100.00; 350100 captured 100.00 took 100.00")
 	f.refused(fuzhou, f.granting(son, mother, f.terms(fuzhou)), policy.CodeDuplicateGrant)
-	if out := f.done(fuzhou, ledger.Patched(f.request(), id, grant.Patch{Status: new(grant.StatusSuspended)})); out.ID != id {
+	suspend := ledger.Patched(f.request(), id, grant.Patch{Status: new(grant.StatusSuspended)})
+	if out := f.done(fuzhou, suspend); out.ID != id {
 		t.Errorf("%+v", out)
 	}
 	f.refused(fuzhou, f.granting(son, mother, f.terms(fuzhou)), policy.CodeDuplicateGrant)
@@ -113,13 +115,15 @@ func TestGrantRefusals(t *testing.T) {
 		change             func(c *ledger.MakeGrant)
 		want               policy.Code
 	}{
-		"unknown payer":       {stranger, mother, nil, policy.CodeIdentityMismatch},
-		"payer's name":        {renamed, mother, nil, policy.CodeIdentityMismatch},
-		"unknown to himself":  {stranger, stranger, nil, policy.CodeInvalidRelation},
-		"payer is resident":   {farmer, mother, nil, policy.CodePayerScheme},
-		"payer is suspended":  {retired, mother, nil, policy.CodePayerNotInsured},
-		"to himself":          {son, son, nil, policy.CodeInvalidRelation},
-		"unknown beneficiary": {son, mother, func(c *ledger.MakeGrant) { c.Standing.Known = false }, policy.CodeIdentityMismatch},
+		"unknown payer":      {stranger, mother, nil, policy.CodeIdentityMismatch},
+		"payer's name":       {renamed, mother, nil, policy.CodeIdentityMismatch},
+		"unknown to himself": {stranger, stranger, nil, policy.CodeInvalidRelation},
+		"payer is resident":  {farmer, mother, nil, policy.CodePayerScheme},
+		"payer is suspended": {retired, mother, nil, policy.CodePayerNotInsured},
+		"to himself":         {son, son, nil, policy.CodeInvalidRelation},
+		"unknown beneficiary": {
+			son, mother, func(c *ledger.MakeGrant) { c.Standing.Known = false }, policy.CodeIdentityMismatch,
+		},
 		"beneficiary's status": {
 			son, mother, func(c *ledger.MakeGrant) { c.Standing.Status = policy.StatusTerminated },
 			policy.CodeBeneficiaryNotInsured,
@@ -153,7 +157,8 @@ func TestGrantRefusals(t *testing.T) {
 // TestGrantChanges travel to the beneficiary's home; an older notice changes nothing.
 func TestGrantChanges(t *testing.T) {
 	t.Parallel()
-	f, son, _, mother := family(t)
+	f := family(t)
+	son, _, mother := f.kin()
 	id := f.indexOf(mother)[0].Entry.ID
 	patch := ledger.Patched(f.request(), id, grant.Patch{
 		Status: new(grant.StatusSuspended), PerPaymentLimit: new(money.Amount(500)),
@@ -161,7 +166,7 @@ func TestGrantChanges(t *testing.T) {
 	})
 	f.done(beijing, patch)
 	f.flow()
-	if rec := f.indexed(fuzhou, id); rec.Entry.Status != grant.StatusSuspended || rec.PerPayment != 500 ||
+	if rec := f.indexed(id); rec.Entry.Status != grant.StatusSuspended || rec.PerPayment != 500 ||
 		rec.Annual != 700 || rec.Revision != 2 || rec.Entry.ValidUntil != policy.Day(f.now).AddDays(1) {
 		t.Errorf("%+v", rec)
 	}
@@ -181,7 +186,7 @@ func TestGrantChanges(t *testing.T) {
 		Status: new(grant.StatusActive), ValidUntil: new(policy.Date(0)), PerPaymentLimit: new(money.Amount(0)),
 	}))
 	f.flow()
-	if rec := f.indexed(fuzhou, id); rec.PerPayment != 0 || rec.Entry.ValidUntil != 0 || rec.Annual != 700 {
+	if rec := f.indexed(id); rec.PerPayment != 0 || rec.Entry.ValidUntil != 0 || rec.Annual != 700 {
 		t.Errorf("%+v", rec)
 	}
 	f.refused(beijing, ledger.Patched(f.request(), id, grant.Patch{}), policy.CodeInvalidRequest)
@@ -206,7 +211,8 @@ func (f *fed) indexOf(s someone) []ledger.IndexRecord {
 // TestRevokedWhileHeld: a revoked grant takes no new hold, and a hold already placed still finishes.
 func TestRevokedWhileHeld(t *testing.T) {
 	t.Parallel()
-	f, son, _, mother := family(t)
+	f := family(t)
+	son, _, mother := f.kin()
 	p := f.pays(shanghai, mother, "100.00")
 	stale := f.bill(shanghai, mother, "10.00") // looked up before
 	f.done(beijing, &ledger.RevokeGrant{Request: f.request(), GrantID: f.payment(p.ID).Legs[0].GrantID})
@@ -223,7 +229,8 @@ func TestRevokedWhileHeld(t *testing.T) {
 // TestOrder of use.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
+	f := family(t)
+	_, _, mother := f.kin()
 	ids := []string{f.indexOf(mother)[0].Entry.ID, f.indexOf(mother)[1].Entry.ID}
 	order := func(list ...string) *ledger.SetOrder {
 		return &ledger.SetOrder{Request: f.request(), Beneficiary: f.person(fuzhou, mother), Grants: list}
@@ -266,7 +273,7 @@ func TestBothConsents(t *testing.T) {
 	son := f.live("Son", beijing, employee(10000, 10000))
 	mother := f.live("Mother", fuzhou, resident())
 	id := f.grants(son, mother)
-	if rec := f.indexed(fuzhou, id); rec.Entry.Status != grant.StatusPending {
+	if rec := f.indexed(id); rec.Entry.Status != grant.StatusPending {
 		t.Fatalf("%+v", rec)
 	}
 	f.want(f.pays(fuzhou, mother, "10.00"), "declined 0.00/10.00")
@@ -277,7 +284,7 @@ func TestBothConsents(t *testing.T) {
 	}
 	f.refused(fuzhou, &ledger.AcceptGrant{Request: f.request(), GrantID: id}, policy.CodeWrongState)
 	f.flow()
-	if rec := f.indexed(fuzhou, id); rec.Entry.Status != grant.StatusActive || rec.Revision != 2 {
+	if rec := f.indexed(id); rec.Entry.Status != grant.StatusActive || rec.Revision != 2 {
 		t.Fatalf("%+v", rec)
 	}
 	f.want(f.pays(fuzhou, mother, "10.00"), "held 10.00/10.00; 110000 placed 10.00")

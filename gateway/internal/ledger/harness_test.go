@@ -2,8 +2,7 @@ package ledger_test
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
+	"encoding/binary"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -13,10 +12,10 @@ import (
 	"gongji/adapters/embedded"
 	"gongji/consensus"
 	"gongji/federation"
-	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
 	"gongji/gateway/internal/wire"
 	"gongji/gateway/internal/wire/wirepb"
 )
@@ -47,23 +46,6 @@ func yuan(t testing.TB, s string) money.Amount {
 	return a
 }
 
-// someone is a person, in the clear: the tests' vault.
-type someone struct {
-	number, name string
-	home         federation.Region
-}
-
-func (s someone) clear() []byte { return []byte(s.number + "/" + s.name + "/" + string(s.home)) }
-
-func parsePerson(t testing.TB, clear []byte) someone {
-	t.Helper()
-	p := strings.Split(string(clear), "/")
-	if len(p) != 3 {
-		t.Fatalf("no person: %q", clear)
-	}
-	return someone{p[0], p[1], federation.Region(p[2])}
-}
-
 // replica is one node's state machine with its state.
 type replica struct {
 	l   *ledger.Ledger
@@ -88,10 +70,12 @@ type fed struct {
 	random  *rand.Rand
 	fresh   int
 	silent  map[federation.Lane]bool // lanes that carry nothing
+
+	son, daughter, mother someone // of family
 }
 
-// federationOf makes regions with a Book, the rules of the pilot, and one directory in which every pair is open. A region
-// whose code stands behind a "core:" keeps its money outside.
+// federationOf makes regions with a Book, the rules of the pilot, and one directory in which every pair is open. A
+// region whose code stands behind a "core:" keeps its money outside.
 func federationOf(t testing.TB, regions ...federation.Region) *fed {
 	t.Helper()
 	f := &fed{
@@ -171,7 +155,7 @@ func (f *fed) directory(change func(d *federation.DirectoryData)) {
 	if change != nil {
 		change(&d)
 	}
-	signed, err := federation.SignDirectory(d, func([]byte) (string, []byte, error) { return "root", []byte("signed"), nil })
+	signed, err := federation.SignDirectory(d, rootSigns)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -179,6 +163,8 @@ func (f *fed) directory(change func(d *federation.DirectoryData)) {
 		f.done(code, &ledger.SetDirectory{Signed: signed})
 	}
 }
+
+func rootSigns([]byte) (string, []byte, error) { return "root", []byte("signed"), nil }
 
 // apply puts a command into a region's log, one microsecond after the last one.
 func (f *fed) apply(at federation.Region, c ledger.Command) ledger.Outcome {
@@ -294,87 +280,6 @@ func (f *fed) pass(d time.Duration) {
 	}
 }
 
-// id makes an id of a region's own.
-func (f *fed) id(letter string, r federation.Region) string {
-	f.fresh++
-	return fmt.Sprintf("%s-%s-%04d", letter, r, f.fresh)
-}
-
-func (f *fed) request() ledger.Request {
-	f.fresh++
-	return ledger.Request{Platform: "platform", ID: fmt.Sprintf("r-%d", f.fresh), Digest: hash([]byte{byte(f.fresh)})}
-}
-
-// person is somebody as a region's vault names them.
-func (f *fed) person(at federation.Region, s someone) ledger.Person {
-	return ledger.Person{
-		Token: hash([]byte(at), []byte(s.number)), Name: hash([]byte(at), []byte(s.number), []byte(s.name)),
-		Sealed: s.clear(), New: f.id("n", at), Masked: s.number[:1] + "***", Called: s.name[:1] + "*", Region: string(s.home),
-	}
-}
-
-func (f *fed) bundle(s someone) ledger.Bundle {
-	f.fresh++
-	b := ledger.Bundle{Sealed: s.clear(), Salt: [16]byte{byte(f.fresh), byte(f.fresh >> 8)}}
-	b.Digest = federation.PersonsDigest(hash, b.Salt, s.clear())
-	return b
-}
-
-func employee(balance, opening money.Amount) ledger.Facts {
-	return ledger.Facts{Known: true, Scheme: 310, Status: 1, Balance: balance, Year: 2026, Opening: opening}
-}
-
-func resident() ledger.Facts { return ledger.Facts{Known: true, Scheme: 390, Status: 1} }
-
-// live makes somebody known at home, with an account.
-func (f *fed) live(name string, home federation.Region, facts ledger.Facts) someone {
-	f.t.Helper()
-	f.fresh++
-	s := someone{fmt.Sprintf("1101011990%04d001X", f.fresh), name, home}
-	f.done(home, &ledger.OpenAccounts{Accounts: []ledger.NewAccount{{Person: f.person(home, s), Facts: facts}}})
-	return s
-}
-
-// terms are those of a grant from a payer at home, without limits.
-func (f *fed) terms(home federation.Region) grant.Terms {
-	f.t.Helper()
-	rules, err := policy.PilotRules(string(home))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	digest := hash([]byte(rules.Commitment.TextZH))
-	return grant.Terms{
-		Relation: policy.RelationParent, Channel: policy.ChannelNationalApp,
-		Consent:   grant.Consent{Version: rules.Commitment.Version, Digest: hex.EncodeToString(digest[:]), Signature: "c2ln"},
-		ValidFrom: policy.Day(f.now), Funding: grant.FundingBalance,
-	}
-}
-
-// granting is the command that makes a grant.
-func (f *fed) granting(payer, beneficiary someone, terms grant.Terms) *ledger.MakeGrant {
-	f.t.Helper()
-	return &ledger.MakeGrant{
-		Request: f.request(), GrantID: f.id("g", payer.home), Payer: f.person(payer.home, payer),
-		Beneficiary: f.person(payer.home, beneficiary), Persons: f.bundle(beneficiary), Terms: terms,
-		Standing: policy.Standing{Known: true, Scheme: policy.SchemeResident, Status: policy.StatusNormal},
-	}
-}
-
-// grants makes a grant without limits and lets the beneficiary's home know.
-func (f *fed) grants(payer, beneficiary someone) string {
-	f.t.Helper()
-	return f.grantsWith(payer, beneficiary, func(*grant.Terms) {})
-}
-
-func (f *fed) grantsWith(payer, beneficiary someone, change func(terms *grant.Terms)) string {
-	f.t.Helper()
-	terms := f.terms(payer.home)
-	change(&terms)
-	id := f.done(payer.home, f.granting(payer, beneficiary, terms)).ID
-	f.flow()
-	return id
-}
-
 // inbound is a message as the receiver's leader prepares it.
 func (f *fed) inbound(to federation.Region, number uint64, m *ledger.OutMessage) ledger.Inbound {
 	f.t.Helper()
@@ -464,8 +369,8 @@ func (f *fed) cut(a, b federation.Region) {
 
 func (f *fed) heal() { clear(f.silent) }
 
-// say has a region tell a peer something that its ledger never would: a hostile or broken one. Nothing else of its
-// outbox may wait.
+// say has a region tell a peer something that its ledger never would: a hostile or broken one. It is written into the
+// region's outbox under the ledger, and carried at once with what waits before it, cut or not.
 func (f *fed) say(from, to federation.Region, body *wirepb.Body, who *someone) {
 	f.t.Helper()
 	f.raw(from, to, wire.Encode(body), who)
@@ -473,25 +378,30 @@ func (f *fed) say(from, to federation.Region, body *wirepb.Body, who *someone) {
 
 func (f *fed) raw(from, to federation.Region, body []byte, who *someone) {
 	f.t.Helper()
-	link, err := f.view(to).Link(from)
+	link, err := f.view(from).Link(to)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	m := ledger.OutMessage{Body: body}
+	var digest [32]byte
 	if who != nil {
 		b := f.bundle(*who)
-		m.Persons = &b
+		m.Persons, digest = &b, b.Digest
 	}
-	var digest [32]byte
-	if m.Persons != nil {
-		digest = m.Persons.Digest
+	link.Out = link.Out.Next(hash, federation.ContentDigest(hash, body, digest))
+	m.Chain = link.Out.Chain
+	for _, n := range f.regions[from].nodes {
+		n.txn.Set([]byte("l"+string(to)), record.Encode(&link))
+		n.txn.Set(binary.BigEndian.AppendUint64([]byte("o"+string(to)), link.Out.Last), record.Encode(&m))
+		if err := n.l.Reset(n.txn); err != nil {
+			f.t.Fatal(err)
+		}
 	}
-	out := federation.Out{Epoch: link.In.Epoch, Last: link.In.Applied, Chain: link.In.Chain}
-	out = out.Next(hash, federation.ContentDigest(hash, body, digest))
-	m.Chain = out.Chain
-	f.done(to, &ledger.Deliver{Peer: from, Parcels: []ledger.Parcel{{
-		Epoch: out.Epoch, Messages: []ledger.Inbound{f.inbound(to, out.Last, &m)},
-	}}})
+	lane := federation.Lane{From: from, To: to}
+	silent := f.silent[lane]
+	f.silent[lane] = false
+	f.carry(from, to)
+	f.silent[lane] = silent
 }
 
 // waiting are the messages that a region has for a peer.

@@ -101,7 +101,12 @@ func (f InForce) PairOpen(now time.Time, peer federation.Region) bool {
 	if f.Directory == nil || f.Directory.Expired(now) || !f.Directory.PairOpen(f.Self, peer, now) {
 		return false
 	}
-	m, ok := f.Directory.Member(peer)
+	return takesPart(f.Directory, f.Self) && takesPart(f.Directory, peer)
+}
+
+// takesPart reports whether new holds may begin with a member: one that is paused or closed only ends what has begun.
+func takesPart(d *federation.Directory, r federation.Region) bool {
+	m, ok := d.Member(r)
 	return ok && m.State != federation.MemberClosed && m.State != federation.MemberPaused
 }
 

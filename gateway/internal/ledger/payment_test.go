@@ -157,21 +157,26 @@ func (f *fed) want(p *ledger.PaymentRecord, line string) {
 }
 
 // family is a beneficiary in Fuzhou with payers in Beijing and Shanghai.
-func family(t testing.TB) (*fed, someone, someone, someone) {
+func family(t testing.TB) *fed {
 	t.Helper()
 	f := federationOf(t, beijing, shanghai, fuzhou)
-	son := f.live("Son", beijing, employee(20000, 20000))
-	daughter := f.live("Daughter", shanghai, employee(100000, 100000))
-	mother := f.live("Mother", fuzhou, resident())
-	f.grants(son, mother)
-	f.grants(daughter, mother)
-	return f, son, daughter, mother
+	f.son = f.live("Son", beijing, employee(20000, 20000))
+	f.daughter = f.live("Daughter", shanghai, employee(100000, 100000))
+	f.mother = f.live("Mother", fuzhou, resident())
+	f.grants(f.son, f.mother)
+	f.grants(f.daughter, f.mother)
+	return f
 }
 
-// TestTwoPayersInTwoRegions is the story: one bill, two accounts in two provinces, a third where the patient is at home.
+// kin are the son (200.00), the daughter (1000.00) and the mother of the family.
+func (f *fed) kin() (someone, someone, someone) { return f.son, f.daughter, f.mother }
+
+// TestTwoPayersInTwoRegions is the story: one bill, two accounts in two provinces, a third where the patient is at
+// home.
 func TestTwoPayersInTwoRegions(t *testing.T) {
 	t.Parallel()
-	f, son, daughter, mother := family(t)
+	f := family(t)
+	son, daughter, mother := f.kin()
 	p := f.pays(shanghai, mother, "200.00")
 	f.want(p, "held 200.00/200.00; 110000 placed 120.00 annual_quota; 310000 placed 80.00")
 	f.wantAccount(son, "200.00", "120.00")
@@ -189,7 +194,8 @@ func TestTwoPayersInTwoRegions(t *testing.T) {
 	}
 }
 
-// TestConfirmPart: the later legs give way first; one that gives nothing is released, one that gives part frees the rest.
+// TestConfirmPart: the later legs give way first; one that gives nothing is released, one that gives part frees the
+// rest.
 func TestConfirmPart(t *testing.T) {
 	t.Parallel()
 	for amount, want := range map[string]string{
@@ -198,7 +204,8 @@ func TestConfirmPart(t *testing.T) {
 		"120.00": "captured 200.00/200.00; 110000 captured 120.00 took 120.00 annual_quota; 310000 released 80.00",
 		"0.01":   "captured 200.00/200.00; 110000 captured 120.00 took 0.01 annual_quota; 310000 released 80.00",
 	} {
-		f, son, daughter, mother := family(t)
+		f := family(t)
+		son, daughter, mother := f.kin()
 		p := f.pays(fuzhou, mother, "200.00")
 		f.confirms(p, amount)
 		f.flow()
@@ -218,7 +225,8 @@ func TestConfirmPart(t *testing.T) {
 // TestCancelAndExpiry give everything back, and leave nothing used.
 func TestCancelAndExpiry(t *testing.T) {
 	t.Parallel()
-	f, son, daughter, mother := family(t)
+	f := family(t)
+	son, daughter, mother := f.kin()
 	p := f.pays(beijing, mother, "200.00")
 	f.cancels(p)
 	f.want(p, "releasing 200.00/200.00; 110000 released 120.00 annual_quota; 310000 releasing 80.00")
@@ -250,7 +258,8 @@ func TestCancelAndExpiry(t *testing.T) {
 // TestDeadlineComesFirst: a confirm whose stamp lies on decide_by is too late, although nobody had woken the payment.
 func TestDeadlineComesFirst(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
+	f := family(t)
+	_, _, mother := f.kin()
 	p := f.pays(shanghai, mother, "50.00")
 	f.now = f.payment(p.ID).DecideBy.Add(-time.Microsecond)
 	out := f.apply(shanghai, &ledger.Confirm{Request: f.request(), PaymentID: p.ID, All: true})
@@ -271,7 +280,8 @@ func TestDeadlineComesFirst(t *testing.T) {
 // TestNotEnough: without allow_partial nothing is held; with it what is there, and the rest is cash.
 func TestNotEnough(t *testing.T) {
 	t.Parallel()
-	f, son, daughter, mother := family(t)
+	f := family(t)
+	son, daughter, mother := f.kin()
 	p := f.pays(fuzhou, mother, "900.00")
 	f.want(p, "held 620.00/900.00; 110000 placed 120.00 annual_quota; 310000 placed 500.00 visit_limit")
 	if got := f.payment(p.ID).CashDue(); got != yuan(t, "280.00") {
@@ -297,7 +307,8 @@ func TestNotEnough(t *testing.T) {
 // TestNotDeclinedWhileALegIsOpen: a payment that gave up a leg is declined only when that leg is known to hold nothing.
 func TestNotDeclinedWhileALegIsOpen(t *testing.T) {
 	t.Parallel()
-	f, son, _, mother := family(t)
+	f := family(t)
+	son, _, mother := f.kin()
 	f.cut(fuzhou, shanghai)
 	f.silent[federation.Lane{From: beijing, To: fuzhou}] = true
 	c := f.bill(fuzhou, mother, "100.00")
@@ -322,7 +333,8 @@ func TestNotDeclinedWhileALegIsOpen(t *testing.T) {
 // TestNextPayerWhenARegionIsSilent: after 3 s the next one is asked, and the late hold is given back.
 func TestNextPayerWhenARegionIsSilent(t *testing.T) {
 	t.Parallel()
-	f, son, daughter, mother := family(t)
+	f := family(t)
+	son, daughter, mother := f.kin()
 	f.cut(beijing, fuzhou)
 	p := f.payment(f.done(fuzhou, f.bill(fuzhou, mother, "100.00")).ID)
 	f.flow()
@@ -346,7 +358,8 @@ func TestNextPayerWhenARegionIsSilent(t *testing.T) {
 // TestAutoConfirm takes what is held, with the last answer.
 func TestAutoConfirm(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
+	f := family(t)
+	_, _, mother := f.kin()
 	c := f.bill(beijing, mother, "130.00")
 	c.AutoConfirm = true
 	p := f.payment(f.done(beijing, c).ID)
@@ -357,7 +370,8 @@ func TestAutoConfirm(t *testing.T) {
 // TestRequestIDs: the same request again is the thing as it is now; another one under its id is a conflict.
 func TestRequestIDs(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
+	f := family(t)
+	_, _, mother := f.kin()
 	c := f.bill(shanghai, mother, "100.00")
 	id := f.done(shanghai, c).ID
 	f.flow()
@@ -392,7 +406,8 @@ func TestRequestIDs(t *testing.T) {
 // TestOneBillAtOnce: two payments for one bill never take more than the self-borne part, whoever comes first.
 func TestOneBillAtOnce(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
+	f := family(t)
+	_, _, mother := f.kin()
 	one := f.bill(shanghai, mother, "300.00")
 	one.Bill.OwnPaid = yuan(t, "100.00")
 	one.Amount = yuan(t, "150.00")
@@ -424,8 +439,10 @@ func TestOneBillAtOnce(t *testing.T) {
 // TestOldBills: bill records outlive request ids, so a bill that is older than these is refused (design 5).
 func TestOldBills(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
-	for days, code := range map[int]policy.Code{0: "", -400: "", 1: policy.CodeInvalidRequest, -401: policy.CodeInvalidRequest} {
+	f := family(t)
+	_, _, mother := f.kin()
+	const bad = policy.CodeInvalidRequest
+	for days, code := range map[int]policy.Code{0: "", -400: "", 1: bad, -401: bad} {
 		c := f.bill(shanghai, mother, "1.00")
 		c.VisitDate = c.VisitDate.AddDays(days)
 		if code == "" {
@@ -439,7 +456,8 @@ func TestOldBills(t *testing.T) {
 // TestSearch finds payments by visit and by bill.
 func TestSearch(t *testing.T) {
 	t.Parallel()
-	f, _, _, mother := family(t)
+	f := family(t)
+	_, _, mother := f.kin()
 	var ids []string
 	for range 5 {
 		c := f.bill(shanghai, mother, "1.00")
