@@ -17,8 +17,8 @@ func RunBenchmarks(b *testing.B, suite crypto.Suite) {
 	wrapped, err := wrapper.Wrap(secret)
 	must(b, wrapped, err)
 	a := aead(b, suite, secret)
-	clear := pattern(1024)
-	sealed := a.Seal(nil, nonce, clear, nil)
+	plain := pattern(1024)
+	sealed := a.Seal(nil, nonce, plain, nil)
 	person, key := pattern(60), pattern(32)
 	operations := []struct {
 		name string
@@ -28,9 +28,9 @@ func RunBenchmarks(b *testing.B, suite crypto.Suite) {
 		{"verify", func([]byte) error { return verifier.Verify(message, sig) }},
 		{"wrap", func([]byte) error { _, err := wrapper.Wrap(secret); return err }},
 		{"unwrap", func([]byte) error { _, err := private.Unwrap(wrapped); return err }},
-		{"seal_1k", func(buffer []byte) error { a.Seal(buffer[:0], nonce, clear, nil); return nil }},
+		{"seal_1k", func(buffer []byte) error { a.Seal(buffer[:0], nonce, plain, nil); return nil }},
 		{"open_1k", func(buffer []byte) error { _, err := a.Open(buffer[:0], nonce, sealed, nil); return err }},
-		{"digest_1k", func([]byte) error { suite.Sum(clear); return nil }},
+		{"digest_1k", func([]byte) error { suite.Sum(plain); return nil }},
 		{"token", func([]byte) error { suite.MAC(key, person); return nil }},
 	}
 	for _, operation := range operations {

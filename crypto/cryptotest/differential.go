@@ -105,8 +105,8 @@ func crossed(t *testing.T, from, to crypto.Suite, d, message []byte) {
 	}
 	key, nonce := d[:crypto.KeySize], d[crypto.KeySize:crypto.KeySize+crypto.NonceSize]
 	sealed := aead(t, from, key).Seal(nil, nonce, message, d)
-	clear, err := aead(t, to, key).Open(nil, nonce, sealed, d)
-	if err != nil || !bytes.Equal(clear, message) {
+	opened, err = aead(t, to, key).Open(nil, nonce, sealed, d)
+	if err != nil || !bytes.Equal(opened, message) {
 		t.Errorf("%s does not open %s's %x", to.Name(), from.Name(), sealed)
 	}
 }

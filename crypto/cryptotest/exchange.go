@@ -2,6 +2,7 @@ package cryptotest
 
 import (
 	"math/big"
+	"slices"
 	"testing"
 
 	"gongji/crypto"
@@ -17,9 +18,9 @@ func vectorsKeyExchange(t *testing.T, suite crypto.Suite, _ Raw) {
 	k := v.KeyExchange
 	dA, dB := affineKey(t, suite, k.DA), affineKey(t, suite, k.DB)
 	rA, rB := affineKey(t, suite, k.RA), affineKey(t, suite, k.RB)
-	zA, zB := identity(suite, dA.public, k.IDA), identity(suite, dB.public, k.IDB)
-	same(t, "key of A", agree(suite, dA, rA, dB, rB, zA, zB), k.K)
-	same(t, "key of B", agree(suite, dB, rB, dA, rA, zA, zB), k.K)
+	z := slices.Concat(identity(suite, dA.public, k.IDA), identity(suite, dB.public, k.IDB))
+	same(t, "key of A", agree(suite, dA, rA, dB, rB, z), k.K)
+	same(t, "key of B", agree(suite, dB, rB, dA, rA, z), k.K)
 }
 
 // affine is a private key with its point.
@@ -52,8 +53,8 @@ func identity(suite crypto.Suite, key crypto.Public, id []byte) []byte {
 	return z[:]
 }
 
-// agree computes a side's key of 16 bytes: V = t(P + x̂R), K = KDF(V ‖ ZA ‖ ZB).
-func agree(suite crypto.Suite, own, fresh, peer, peerFresh affine, zA, zB []byte) []byte {
+// agree computes a side's key of 16 bytes: V = t(P + x̂R), K = KDF(V ‖ z), where z is ZA ‖ ZB.
+func agree(suite crypto.Suite, own, fresh, peer, peerFresh affine, z []byte) []byte {
 	n := number(hexN)
 	hat := func(x *big.Int) *big.Int {
 		w := new(big.Int).Lsh(big.NewInt(1), 127)
@@ -65,7 +66,7 @@ func agree(suite crypto.Suite, own, fresh, peer, peerFresh affine, zA, zB []byte
 	x, y := multiply(hat(peerFresh.x), peerFresh.x, peerFresh.y)
 	x, y = add(x, y, peer.x, peer.y)
 	x, y = multiply(factor, x, y)
-	sum := suite.Sum(scalar(x, 0), scalar(y, 0), zA, zB, []byte{0, 0, 0, 1})
+	sum := suite.Sum(scalar(x, 0), scalar(y, 0), z, []byte{0, 0, 0, 1})
 	return sum[:16]
 }
 

@@ -130,8 +130,8 @@ func ccmTag(block cipher.Block, tagSize int, nonce, plaintext, additional []byte
 }
 
 func ccmSeal(block cipher.Block, tagSize int, nonce, plaintext, additional []byte) []byte {
-	out := make([]byte, len(plaintext))
-	cipher.NewCTR(block, ccmCounter(nonce, 1)).XORKeyStream(out, plaintext)
+	out := bytes.Clone(plaintext)
+	cipher.NewCTR(block, ccmCounter(nonce, 1)).XORKeyStream(out, out)
 	return append(out, ccmTag(block, tagSize, nonce, plaintext, additional)...)
 }
 

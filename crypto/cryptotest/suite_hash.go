@@ -147,7 +147,8 @@ func concurrently(
 		if !bytes.Equal(h.Sum(nil), sum[:]) {
 			return fmt.Errorf("digest of another goroutine: %x", sum)
 		}
-		if suite.MAC(message, message) != suite.MAC(message, message) {
+		first, second := suite.MAC(message, message), suite.MAC(message, message)
+		if first != second {
 			return fmt.Errorf("MAC of another goroutine")
 		}
 	}

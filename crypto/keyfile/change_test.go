@@ -93,8 +93,8 @@ func TestBackup(t *testing.T) {
 		}
 	}
 	to = open(t, dir, passphrase(t, "of the new machine"))
-	if clear, err := to.Open(data, sealed, []byte("row")); string(clear) != "person" {
-		t.Errorf("%q, %v", clear, err)
+	if opened, err := to.Open(data, sealed, []byte("row")); string(opened) != "person" {
+		t.Errorf("%q, %v", opened, err)
 	}
 	one, err := from.MAC(token, []byte("person"))
 	two, err2 := to.MAC(token, []byte("person"))
@@ -130,8 +130,8 @@ func TestReload(t *testing.T) {
 	if err := two.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if clear, err := two.Open(id, sealed, nil); string(clear) != "person" {
-		t.Errorf("after: %q, %v", clear, err)
+	if opened, err := two.Open(id, sealed, nil); string(opened) != "person" {
+		t.Errorf("after: %q, %v", opened, err)
 	}
 	if err := one.Destroy(id); err != nil {
 		t.Fatal(err)
@@ -243,8 +243,8 @@ func TestBoxes(t *testing.T) {
 	reader := open(t, dir, raw(t))
 	for range 2 {
 		for _, sealed := range all {
-			if clear, err := reader.Open(id, sealed, nil); string(clear) != "person" {
-				t.Fatalf("%q, %v", clear, err)
+			if opened, err := reader.Open(id, sealed, nil); string(opened) != "person" {
+				t.Fatalf("%q, %v", opened, err)
 			}
 		}
 	}
@@ -278,8 +278,8 @@ func TestSpentTogether(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if clear, err := ring.Open(id, sealed, nil); string(clear) != "person" {
-				t.Errorf("%q, %v", clear, err)
+			if opened, err := ring.Open(id, sealed, nil); string(opened) != "person" {
+				t.Errorf("%q, %v", opened, err)
 			}
 		})
 	}
@@ -381,9 +381,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(sealed[:keyfile.Overhead-1])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		clear, err := ring.Open(id, value, nil)
-		if (err == nil) != bytes.Equal(value, sealed) || (err != nil && clear != nil) {
-			t.Fatalf("%x: %q, %v", value, clear, err)
+		opened, err := ring.Open(id, value, nil)
+		if (err == nil) != bytes.Equal(value, sealed) || (err != nil && opened != nil) {
+			t.Fatalf("%x: %q, %v", value, opened, err)
 		}
 	})
 }

@@ -127,8 +127,8 @@ func TestReopened(t *testing.T) {
 			if same, err := again.MAC(ids[crypto.UseToken], []byte("person")); same != token || err != nil {
 				t.Errorf("token: %v", err)
 			}
-			if clear, err := again.Open(ids[crypto.UseData], sealed, nil); string(clear) != "person" {
-				t.Errorf("data: %q, %v", clear, err)
+			if opened, err := again.Open(ids[crypto.UseData], sealed, nil); string(opened) != "person" {
+				t.Errorf("data: %q, %v", opened, err)
 			}
 			for _, use := range []crypto.Use{crypto.UseSign, crypto.UseDecrypt} {
 				one, err := ring.Public(ids[use])
@@ -328,9 +328,12 @@ func TestKEKBounds(t *testing.T) {
 	}
 	for _, cost := range []keyfile.Cost{
 		{},
-		{Time: 0, MemoryKiB: 8 << 10, Threads: 1}, {Time: 17, MemoryKiB: 8 << 10, Threads: 1},
-		{Time: 1, MemoryKiB: 8<<10 - 1, Threads: 1}, {Time: 1, MemoryKiB: 256<<10 + 1, Threads: 1},
-		{Time: 1, MemoryKiB: 8 << 10, Threads: 0}, {Time: 1, MemoryKiB: 8 << 10, Threads: 9},
+		{Time: 0, MemoryKiB: 8 << 10, Threads: 1},
+		{Time: 17, MemoryKiB: 8 << 10, Threads: 1},
+		{Time: 1, MemoryKiB: 8<<10 - 1, Threads: 1},
+		{Time: 1, MemoryKiB: 256<<10 + 1, Threads: 1},
+		{Time: 1, MemoryKiB: 8 << 10, Threads: 0},
+		{Time: 1, MemoryKiB: 8 << 10, Threads: 9},
 	} {
 		if _, err := keyfile.PassphraseKEK(make([]byte, 20), cost); !errors.Is(err, keyfile.ErrFormat) {
 			t.Errorf("%+v: %v", cost, err)

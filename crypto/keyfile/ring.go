@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -332,9 +333,7 @@ func (r *Ring) insert(h header, secret []byte) error {
 		}
 	}
 	keys := make(map[string]*key, len(old.keys)+1)
-	for id, known := range old.keys {
-		keys[id] = known
-	}
+	maps.Copy(keys, old.keys)
 	keys[h.id] = k
 	r.store(keys, old.destroyed, fresh)
 	return nil

@@ -2,6 +2,7 @@ package keyfile
 
 import (
 	"maps"
+	"slices"
 
 	"gongji/crypto"
 )
@@ -9,15 +10,10 @@ import (
 // find returns the key of an id, if it is of one of the uses.
 func (r *Ring) find(id string, uses ...crypto.Use) (*key, error) {
 	k, ok := r.table.Load().keys[id]
-	if !ok {
+	if !ok || !slices.Contains(uses, k.use) {
 		return nil, crypto.ErrNoKey
 	}
-	for _, use := range uses {
-		if k.use == use {
-			return k, nil
-		}
-	}
-	return nil, crypto.ErrNoKey
+	return k, nil
 }
 
 // Current returns the id of the newest key of a use.

@@ -2,7 +2,6 @@ package sm
 
 import (
 	"bytes"
-	"encoding/hex"
 	"io"
 	"math/big"
 
@@ -13,34 +12,28 @@ import (
 // refused: gmsm reads and writes them wrongly.
 const uncompressed = 0x04
 
-// The recommended curve of GB/T 32918.5. The tables are never written.
+// The recommended curve of GB/T 32918.5, big endian; its a is -3. The tables are never written.
 var (
-	curveP = constant("fffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffff")
-	curveB = constant("28e9fa9e9d9f5e344d5a9e4bcf6509a7f39789f515ab8f92ddbcbd414d940e93")
-	curve3 = big.NewInt(3) // a = -3
-
-	bytesP = padded(curveP)
-	bytesN = padded(constant("fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123"))
+	bytesP = [scalarSize]byte{
+		0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	}
+	bytesB = [scalarSize]byte{
+		0x28, 0xe9, 0xfa, 0x9e, 0x9d, 0x9f, 0x5e, 0x34, 0x4d, 0x5a, 0x9e, 0x4b, 0xcf, 0x65, 0x09, 0xa7,
+		0xf3, 0x97, 0x89, 0xf5, 0x15, 0xab, 0x8f, 0x92, 0xdd, 0xbc, 0xbd, 0x41, 0x4d, 0x94, 0x0e, 0x93,
+	}
+	bytesN = [scalarSize]byte{
+		0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0x72, 0x03, 0xdf, 0x6b, 0x21, 0xc6, 0x05, 0x2b, 0x53, 0xbb, 0xf4, 0x09, 0x39, 0xd5, 0x41, 0x23,
+	}
 	// bytesD is n-1, the least number that is no private key: 1 + d must have an inverse.
-	bytesD = padded(constant("fffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54122"))
+	bytesD = [scalarSize]byte{
+		0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0x72, 0x03, 0xdf, 0x6b, 0x21, 0xc6, 0x05, 0x2b, 0x53, 0xbb, 0xf4, 0x09, 0x39, 0xd5, 0x41, 0x22,
+	}
 )
 
 const errPoint fault = "not a point of the curve"
-
-// constant reads one of the constants above. Zero for a typing error, which every test would show.
-func constant(text string) *big.Int {
-	raw, err := hex.DecodeString(text)
-	if err != nil {
-		return new(big.Int)
-	}
-	return new(big.Int).SetBytes(raw)
-}
-
-func padded(v *big.Int) [scalarSize]byte {
-	var out [scalarSize]byte
-	v.FillBytes(out[:])
-	return out
-}
 
 // inOrder reports 1 <= v <= n-1. v is public.
 func inOrder(v *[scalarSize]byte) bool {
@@ -65,16 +58,17 @@ func CheckPublic(public crypto.Public) error {
 	if bytes.Compare(x, bytesP[:]) >= 0 || bytes.Compare(y, bytesP[:]) >= 0 {
 		return errRange
 	}
+	p, b := new(big.Int).SetBytes(bytesP[:]), new(big.Int).SetBytes(bytesB[:])
 	bigX, bigY := new(big.Int).SetBytes(x), new(big.Int).SetBytes(y)
 	// x^3 - 3x + b = x(x^2 - 3) + b
 	right := new(big.Int).Mul(bigX, bigX)
-	right.Sub(right, curve3)
-	right.Mod(right, curveP)
+	right.Sub(right, big.NewInt(3))
+	right.Mod(right, p)
 	right.Mul(right, bigX)
-	right.Add(right, curveB)
-	right.Mod(right, curveP)
+	right.Add(right, b)
+	right.Mod(right, p)
 	left := bigY.Mul(bigY, bigY)
-	left.Mod(left, curveP)
+	left.Mod(left, p)
 	if left.Cmp(right) != 0 {
 		return errPoint
 	}

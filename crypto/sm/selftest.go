@@ -156,7 +156,7 @@ func testMustRefuse(suite crypto.Suite) error {
 		return err
 	}
 	for _, v := range list {
-		accepted := false
+		var accepted bool
 		switch v.Kind {
 		case "verify":
 			verifier, err := suite.Verifier(crypto.Public(v.Pub))
