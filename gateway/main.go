@@ -1,5 +1,5 @@
-// Command gateway runs one node of one region's gateway: `go run ./gateway --config FILE`. docs/gateway.example.yaml shows
-// every field of the file; docs/operations.md says how to run a cluster.
+// Command gateway runs one node of one region's gateway: `go run ./gateway --config FILE`.
+// docs/gateway.example.yaml shows every field of the file; docs/operations.md says how to run a cluster.
 package main
 
 import (
@@ -31,7 +31,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	path := flags.String("config", "gateway.yaml", "configuration `file`")
-	if err := flags.Parse(args); err != nil {
+	err := flags.Parse(args)
+	if err != nil {
 		return err
 	}
 	c, err := config.Load(*path)
@@ -43,7 +44,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		debug.SetMemoryLimit(int64(c.Tuning.MemoryLimit))
 	}
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+	err = level.UnmarshalText([]byte(c.Log.Level))
+	if err != nil {
 		return err
 	}
 	n, err := node.New(c, node.Deps{Logger: slog.New(slog.NewJSONHandler(stdout, &slog.HandlerOptions{Level: level}))})

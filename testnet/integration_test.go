@@ -257,7 +257,8 @@ func TestLeaderKilledBetweenHoldAndConfirm(t *testing.T) {
 		t.Fatal(err)
 	}
 	others := newClient(t, apis(s, pair.Visit, old.ID)...)
-	p, err = others.Confirm(t.Context(), p.PaymentID, client.Confirmation{RequestID: client.NewRequestID()}, 10*time.Second)
+	decision := client.Confirmation{RequestID: client.NewRequestID()}
+	p, err = others.Confirm(t.Context(), p.PaymentID, decision, 10*time.Second)
 	for err == nil && p.Status == client.PaymentCapturing {
 		p, err = others.Payment(t.Context(), p.PaymentID)
 	}
@@ -295,7 +296,9 @@ func TestAllKilledUnderLoad(t *testing.T) {
 		grant(t, s, p)
 	}
 	captured := underLoad(t, s, pairs, r.killAll)
-	<-r.done
+	if err := <-r.done; err == nil {
+		t.Error("a testnet that was killed ended well")
+	}
 
 	r = up(t, dir, "--processes")
 	out, err := call(t, "check", "--data", dir)
@@ -311,7 +314,8 @@ func TestAllKilledUnderLoad(t *testing.T) {
 	r.interrupt(t)
 }
 
-// underLoad pays with several clients, calls kill in the middle, and returns what had been told as captured, with its region.
+// underLoad pays with several clients, calls kill in the middle, and returns what had been told as captured, with
+// its region.
 func underLoad(t *testing.T, s topology.Session, pairs []topology.Pair, kill func()) map[string]string {
 	t.Helper()
 	const clients, before = 16, 200
@@ -364,7 +368,8 @@ func pay(ctx context.Context, s topology.Session, pair topology.Pair) (string, e
 	return p.PaymentID, err
 }
 
-// TestChaos: kills and freezes by a seed; the books agree afterwards, and bear out every payment that was told to be captured.
+// TestChaos: kills and freezes by a seed; the books agree afterwards, and bear out every payment that was told to
+// be captured.
 func TestChaos(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
 	r := up(t, dir, "--processes", "--base-port", "22400", "--load-accounts", "60")

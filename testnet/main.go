@@ -1,5 +1,5 @@
-// Command testnet runs a whole federation on one machine: three regions of three gateways, the bus between them, synthetic
-// people, and a story. See DESIGN.md beside it, and `go run ./testnet --help`.
+// Command testnet runs a whole federation on one machine: three regions of three gateways, the bus between them,
+// synthetic people, and a story. See DESIGN.md beside it, and `go run ./testnet --help`.
 package main
 
 import (

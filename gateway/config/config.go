@@ -128,7 +128,7 @@ const (
 type Platform struct {
 	KeyID         string `yaml:"key_id"` // Gongji-Key; unique
 	Platform      string `yaml:"platform"`
-	Region        string `yaml:"region"` // it speaks for; empty: this region. A key of another region is known, and refused
+	Region        string `yaml:"region"` // it speaks for; empty: this region. Another region's key is known, and refused
 	Public        string `yaml:"public"` // base64 of 04 ‖ x ‖ y
 	Role          string `yaml:"role"`
 	RatePerSecond int    `yaml:"rate_per_second"` // 0: no limit of its own
@@ -228,7 +228,7 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("config: %w", err)
 	}
-	c.resolve(filepath.Dir(absolute))
+	resolve(&c, filepath.Dir(absolute))
 	return c, c.Validate()
 }
 
@@ -278,7 +278,7 @@ func (c Config) Peer(id string) (Peer, bool) {
 }
 
 // resolve makes relative paths absolute, from the folder of the configuration file.
-func (c *Config) resolve(dir string) {
+func resolve(c *Config, dir string) {
 	paths := []*string{
 		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile, &c.Adapter.PeopleFile,
 		&c.RulesFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,

@@ -19,8 +19,8 @@ const (
 	answerWait = 60 * time.Second
 )
 
-// Account is one personal account, in yuan. Opening is the balance when the federation was made; Balance is not lowered by
-// holds.
+// Account is one personal account, in yuan. Opening is the balance when the federation was made; Balance is not
+// lowered by holds.
 type Account struct {
 	Region   string `json:"region"`
 	IDNumber string `json:"id_number"`

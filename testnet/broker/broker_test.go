@@ -29,7 +29,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // start runs a broker until stop is called.
-func start(t *testing.T, dir, addr string) (stop func()) {
+func start(t *testing.T, dir, addr string) func() {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	b := broker.New(broker.Config{Dir: dir, Addr: addr, Topics: []string{"gongji.110000.310000"}})
@@ -52,7 +52,8 @@ func start(t *testing.T, dir, addr string) (stop func()) {
 func TestKeepsTopicsOverRestarts(t *testing.T) {
 	dir, addr := t.TempDir(), freeAddr(t)
 	stop := start(t, dir, addr)
-	if err := broker.CreateTopics(t.Context(), addr, []string{"gongji.110000.310000", "gongji.310000.110000"}); err != nil {
+	topics := []string{"gongji.110000.310000", "gongji.310000.110000"}
+	if err := broker.CreateTopics(t.Context(), addr, topics); err != nil {
 		t.Fatal(err)
 	}
 	transport := &kafka.Transport{}

@@ -36,8 +36,8 @@ type Report struct {
 	Load   load.Report `json:"load"`
 }
 
-// Run drives payments and strikes by the plan. Payments may fail meanwhile; afterwards everything must have come to an end and
-// the books must agree. Errors: ErrProcesses, load.ErrFailed, the context's.
+// Run drives payments and strikes by the plan. Payments may fail meanwhile; afterwards everything must have come to
+// an end and the books must agree. Errors: ErrProcesses, load.ErrFailed, the context's.
 func Run(ctx context.Context, o Options) (Report, error) {
 	session, err := o.Session()
 	if err != nil {
@@ -63,9 +63,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		case <-striking.Done():
 			return nil
 		}
-		n, err := strikeAll(striking, o, report.Faults)
-		report.Struck = n
-		return err
+		var cut error
+		report.Struck, cut = strikeAll(striking, o, report.Faults)
+		return cut
 	})
 	loaded, failed := load.Run(ctx, o.Load)
 	stop()

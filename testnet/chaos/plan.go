@@ -1,10 +1,10 @@
 // Package chaos drives payments through a running federation while its nodes are killed and frozen. The seed makes
 // the plan of faults: the same seed and length give the same plan, fault by fault.
 //
-// It works on the processes of a testnet that was started with --processes, by the pids of its session: a kill is SIGKILL,
-// after which the testnet starts the node again; a freeze stops the process for some seconds, which the others see as a network that
-// is cut, with a leader who still believes in himself when he comes back. Faults of the broker and of
-// core systems, and clocks, are the simulator's business (gateway/internal/simtest).
+// It works on the processes of a testnet that was started with --processes, by the pids of its session: a kill is
+// SIGKILL, after which the testnet starts the node again; a freeze stops the process for some seconds, which the
+// others see as a network that is cut, with a leader who still believes in himself when he comes back. Faults of
+// the broker and of core systems, and clocks, are the simulator's business (gateway/internal/simtest).
 package chaos
 
 import (

@@ -94,7 +94,8 @@ func (b *books) checkBalance(a *account) {
 			sums[m.Kind] += m.Amount
 		}
 		if m.Seq != uint64(i)+1 || m.Amount <= 0 || m.Balance != balance || m.Held != held || balance < 0 || held < 0 {
-			b.report.fail(Balances, "movement %d of account %s in %s does not follow from the one before", m.Seq, a.Account, b.region)
+			b.report.fail(Balances, "movement %d of account %s in %s does not follow from the one before", m.Seq, a.Account,
+				b.region)
 			return
 		}
 	}
@@ -124,7 +125,8 @@ func (b *books) checkOpenHolds(a *account) {
 		b.report.fail(OpenHolds, "account %s of %s holds %d fen, its open holds are %d", a.Account, b.region, a.Held, open)
 	}
 	if most := max(0, a.Balance-at(b.rules, b.end.Stamp).Floor); a.Held > most {
-		b.report.fail(OpenHolds, "account %s of %s holds %d fen, %d are free above the floor", a.Account, b.region, a.Held, most)
+		b.report.fail(OpenHolds, "account %s of %s holds %d fen, %d are free above the floor", a.Account, b.region,
+			a.Held, most)
 	}
 }
 
@@ -156,8 +158,9 @@ func events(holds []*client.AuditHold) []event {
 	return out
 }
 
-// gain is by how much the event changes what counts. A refund gives back to the year of its hold; when is not in the hold's
-// line, so it counts from the hold's end, which can only hide a fault between the two, never make one up.
+// gain is by how much the event changes what counts. A refund gives back to the year of its hold; when is not in
+// the hold's line, so it counts from the hold's end, which can only hide a fault between the two, never make one
+// up.
 func (e event) gain() int64 {
 	if e.begin {
 		return e.hold.Amount

@@ -1,5 +1,5 @@
-// Package check holds the books of a federation against the money invariants I-1 to I-7 of docs/protocol.md, from outside:
-// it reads the audit of every region and the digests of every node, and computes everything again.
+// Package check holds the books of a federation against the money invariants I-1 to I-7 of docs/protocol.md, from
+// outside: it reads the audit of every region and the digests of every node, and computes everything again.
 //
 //   - I-1 opening + credits − captured + refunded = balance, for each account, and its movements say the same
 //   - I-2 the open holds of an account are what its core system holds, and at most max(0, balance − floor)
@@ -121,8 +121,8 @@ type Region struct {
 	Nodes []string
 }
 
-// Wait checks until everything holds, at most Quiet and one pass longer: while payments are under way their two sides differ. What it
-// returns at the end is the last pass. The error is the context's or the file system's.
+// Wait checks until everything holds, at most Quiet and one pass longer: while payments are under way their two
+// sides differ. What it returns at the end is the last pass. The error is the context's or the file system's.
 func Wait(ctx context.Context, f Federation) (*Report, error) {
 	deadline := time.NewTimer(Quiet)
 	defer deadline.Stop()

@@ -114,7 +114,10 @@ func good() parts {
 	}
 	home = append(home, client.AuditLine{Hold: hold}, client.AuditLine{Hold: open}, client.AuditLine{End: homeEnd})
 	visit := []client.AuditLine{
-		{Rules: &client.AuditRules{AnnualShare: "0.70"}}, {Payment: payment}, {Payment: waiting}, {Bill: bill},
+		{Rules: &client.AuditRules{AnnualShare: "0.70"}},
+		{Payment: payment},
+		{Payment: waiting},
+		{Bill: bill},
 		{End: &client.AuditEnd{Index: 5, Stamp: sec(8), Payments: 2}},
 	}
 	w := &world{
@@ -190,7 +193,9 @@ func TestPlantedViolations(t *testing.T) {
 		{"bill noted otherwise", check.Bounds, func(p parts) { p.bill.Used = 1 }},
 		{"payment that never ends", check.Ends, func(p parts) { p.waiting.DecideBy = noon.Add(-21 * time.Second) }},
 		{"replica differs", check.Replicas, func(p parts) { p.world.digests["110000-2"][2] = "z" }},
-		{"no majority answers", check.Replicas, func(p parts) { p.world.down["310000-1"], p.world.down["310000-2"] = true, true }},
+		{"no majority answers", check.Replicas, func(p parts) {
+			p.world.down["310000-1"], p.world.down["310000-2"] = true, true
+		}},
 		{"nothing to compare", check.Replicas, func(p parts) { p.world.digests["310000-3"] = map[uint64]string{8: "x"} }},
 		{"quota of the year", check.Limits, func(p parts) { p.account.YearOpening = 24998 }},
 		{"share is no number", check.Limits, func(p parts) { p.rules.AnnualShare = "much" }},
@@ -227,11 +232,14 @@ func TestFairLimits(t *testing.T) {
 		change func(p parts)
 	}{
 		{"a release gives back to the quota", func(p parts) { p.account.YearOpening = 25000 }}, // 60 % = 150.00
-		{"a grant's limits lowered later", func(p parts) { p.grant.PerPayment, p.grant.Annual, p.grant.Since = 1, 1, sec(9) }},
+		{"a grant's limits lowered later", func(p parts) {
+			p.grant.PerPayment, p.grant.Annual, p.grant.Since = 1, 1, sec(9)
+		}},
 		{"another year's hold", func(p parts) { p.hold.Year, p.account.YearOpening = 2025, 8334 }},
 		{"a node that is down", func(p parts) { p.world.down["310000-2"] = true }},
 		{"declined leg without hold", func(p parts) {
-			p.waiting.Legs = append(p.waiting.Legs, client.AuditLeg{HoldID: "h2-2", GrantID: "g9", Region: "110000", State: "declined"})
+			leg := client.AuditLeg{HoldID: "h2-2", GrantID: "g9", Region: "110000", State: "declined"}
+			p.waiting.Legs = append(p.waiting.Legs, leg)
 		}},
 		{"given up, and ended at home", func(p parts) {
 			leg := client.AuditLeg{HoldID: "h2-2", GrantID: "g1", Region: "110000", State: "released", Asked: 9, GivenUp: true}

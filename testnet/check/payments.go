@@ -22,7 +22,8 @@ const (
 
 // checkHold is I-4 for a hold, and that the core system's record of it says the same.
 func (b *books) checkHold(h *client.AuditHold) {
-	if h.Captured > h.Amount || h.Amount > h.Asked || h.Refunded > h.Captured || min(h.Captured, h.Amount, h.Refunded) < 0 {
+	if h.Captured > h.Amount || h.Amount > h.Asked || h.Refunded > h.Captured ||
+		min(h.Captured, h.Amount, h.Refunded) < 0 {
 		b.report.fail(Bounds, "hold %s: asked %d, held %d, captured %d, refunded %d fen", h.ID, h.Asked, h.Amount, h.Captured,
 			h.Refunded)
 	}
@@ -145,19 +146,20 @@ func (p *pass) pair(leg, hold legItem) {
 		return
 	}
 	if !slices.Contains(outcomes(l.State), h.State) {
-		p.report.fail(LegsAndHolds, "leg %s is %s in %s, its hold is %s in %s", l.HoldID, l.State, leg.Region, h.State, hold.Region)
+		p.report.fail(LegsAndHolds, "leg %s is %s in %s, its hold is %s in %s", l.HoldID, l.State, leg.Region, h.State,
+			hold.Region)
 		return
 	}
 	// What was never heard of placed (given up, or released before the answer) has no amount at the origin.
 	unheard := l.Amount == 0 && (l.State == released || l.State == declined)
 	if l.Captured != h.Captured || (l.Amount != h.Amount && !unheard) || l.GrantID != h.GrantID {
-		p.report.fail(LegsAndHolds, "leg %s: held %d, captured %d fen; its hold: held %d, captured %d fen", l.HoldID, l.Amount,
-			l.Captured, h.Amount, h.Captured)
+		p.report.fail(LegsAndHolds, "leg %s: held %d, captured %d fen; its hold: held %d, captured %d fen", l.HoldID,
+			l.Amount, l.Captured, h.Amount, h.Captured)
 	}
 }
 
-// outcomes are the states that a hold may have when its leg has come to rest. A leg that is still under way has none: the
-// federation is not quiet.
+// outcomes are the states that a hold may have when its leg has come to rest. A leg that is still under way has
+// none: the federation is not quiet.
 func outcomes(leg string) []string {
 	switch leg {
 	case placed:

@@ -39,8 +39,8 @@ type streams struct {
 	out, err io.Writer
 }
 
-// Run reads args and does what they say, until it is done or ctx ends. Errors: ErrUsage, ErrBooks, those of the packages that do
-// the work.
+// Run reads args and does what they say, until it is done or ctx ends. Errors: ErrUsage, ErrBooks, those of the
+// packages that do the work.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var l line
 	helped := false

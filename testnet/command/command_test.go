@@ -23,7 +23,10 @@ func TestHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, word := range []string{"check", "books", "load", "chaos", "--once", "--quiet", "--base-port", "--data", "--kafka", "--processes", "--report"} {
+	for _, word := range []string{
+		"check", "books", "load", "chaos",
+		"--once", "--quiet", "--base-port", "--data", "--kafka", "--processes", "--report",
+	} {
 		if !strings.Contains(out, word) {
 			t.Errorf("the help does not name %s:\n%s", word, out)
 		}
@@ -35,7 +38,12 @@ func TestHelp(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{"--no-such-flag"}, {"dance"}, {"load", "--rate", "0"}, {"load", "--rate", "many"}, {"load", "--duration", "soon"}, {"node"},
+		{"--no-such-flag"},
+		{"dance"},
+		{"node"},
+		{"load", "--rate", "0"},
+		{"load", "--rate", "many"},
+		{"load", "--duration", "soon"},
 	} {
 		if _, err := run(t, args...); !errors.Is(err, command.ErrUsage) {
 			t.Errorf("%v: %v", args, err)

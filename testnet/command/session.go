@@ -65,7 +65,8 @@ Go on 继续 (README.md has more):
   curl -s %[1]s/v1/commitment
   curl -s -X POST %[1]s/v1/payments/search -d '{"visit_id":"story"}'
   curl -s %[1]s/openapi.json
-  go run ./testnet check        go run ./testnet books        go run ./testnet load --rate max --duration 30s --report load.json
+  go run ./testnet check        go run ./testnet books
+  go run ./testnet load --rate max --duration 30s --report load.json
 Ctrl-C ends the federation.
 `, api)
 	return err

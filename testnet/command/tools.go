@@ -128,7 +128,8 @@ func loadOptions(dir string, s streams) (load.Options, func(), error) {
 		apis[code] = c
 	}
 	return load.Options{
-		Regions: apis, Pairs: pairs, Clients: load.ClientsStandard, Probe: p, Books: federation(session, from), Progress: s.err,
+		Regions: apis, Pairs: pairs, Clients: load.ClientsStandard, Probe: p, Books: federation(session, from),
+		Progress: s.err,
 	}, func() { p.Close(); from.Close() }, nil
 }
 

@@ -20,7 +20,7 @@ type up struct {
 	Once         bool   `help:"End after the story and the check of the books."`
 	Quiet        bool   `help:"No story."`
 	BasePort     int    `help:"First port (default 18000)." placeholder:"N"`
-	Data         string `help:"Data folder; goes on if it holds a federation (default .testnet, made new)." type:"path" placeholder:"DIR"`
+	Data         string `help:"Data folder that goes on (default: a new .testnet)." type:"path" placeholder:"DIR"`
 	Kafka        string `help:"Use the Kafka broker at this address instead of the embedded one." placeholder:"ADDR"`
 	Processes    bool   `help:"Each node its own process."`
 	Report       string `help:"Write a report (JSON) to this file." type:"path" placeholder:"FILE"`
@@ -59,8 +59,8 @@ func (u *up) Run(ctx context.Context, s streams) error {
 	began := time.Now()
 	go func() { ended <- federation.Run(running) }() // its end is waited for below, on every way out
 	select {
-	case err := <-ended:
-		return err
+	case end := <-ended:
+		return end
 	case <-federation.Ready():
 	}
 	// The story ends when the federation does: nobody would answer.
@@ -84,10 +84,10 @@ func (u *up) Run(ctx context.Context, s streams) error {
 
 // interrupted forgives what failed because the user ended it.
 func interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // play tells the story, checks the books, and says how to go on.
@@ -107,7 +107,8 @@ func (u *up) play(ctx context.Context, s streams, dir string, report *upReport) 
 	if failed != nil {
 		return failed
 	}
-	if _, err := fmt.Fprintf(s.out, "\nsession: %s\n", topology.Layout{Dir: dir}.Session()); err != nil || u.Once || u.Quiet {
+	_, err = fmt.Fprintf(s.out, "\nsession: %s\n", topology.Layout{Dir: dir}.Session())
+	if err != nil || u.Once || u.Quiet {
 		return err
 	}
 	return goOn(s.out, session)

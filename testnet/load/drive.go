@@ -171,7 +171,8 @@ func (d *driver) measure(ctx context.Context, s step) (*result, error) {
 	})
 	r, err := d.observe(ctx, s, w)
 	stop()
-	if err := errors.Join(err, group.Wait(), ctx.Err()); err != nil {
+	err = errors.Join(err, group.Wait(), ctx.Err())
+	if err != nil {
 		return nil, err
 	}
 	return r, d.say("  %s", r.step())

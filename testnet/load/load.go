@@ -1,12 +1,13 @@
 // Package load drives two-phase payments through a running federation, and reports what it did and where the time went.
 //
-// Each payment is asked for at one region, for a beneficiary of another, from a payer of the third; it is held, then confirmed, and
-// counts when it is captured. Payments are measured in a steady window after a warm-up. At the end what
-// the clients counted is held against the books themselves: a figure that the books do not bear out is no figure.
+// Each payment is asked for at one region, for a beneficiary of another, from a payer of the third; it is held,
+// then confirmed, and counts when it is captured. Payments are measured in a steady window after a warm-up. At the
+// end what the clients counted is held against the books themselves: a figure that the books do not bear out is no
+// figure.
 //
-// Two ways to drive: --rate max keeps a number of clients busy (each waits for its answer), a rate sends payments by the clock
-// whether or not earlier ones were answered, and counts the time from when a payment was due, so that a
-// federation that stands still cannot look fast.
+// Two ways to drive: --rate max keeps a number of clients busy (each waits for its answer), a rate sends payments
+// by the clock whether or not earlier ones were answered, and counts the time from when a payment was due, so that
+// a federation that stands still cannot look fast.
 package load
 
 import (
@@ -95,7 +96,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	if err := d.prepare(ctx); err != nil {
+	err = d.prepare(ctx)
+	if err != nil {
 		return Report{}, err
 	}
 	if o.Begun != nil {

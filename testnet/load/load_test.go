@@ -9,9 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
 	"testing/synctest"
+	"time"
 
 	"gongji/gateway/client"
 	"gongji/testnet/check"
@@ -130,7 +129,8 @@ func options(t *testing.T, f *federation) load.Options {
 		Regions: map[string]load.API{"110000": f, "310000": f, "350100": f}, Pairs: topology.LoadPairs(9), Clients: 4,
 		Duration: 10 * time.Second, Probe: f, Progress: &bytes.Buffer{},
 		Books: check.Federation{
-			Regions: []check.Region{{Code: "110000", Nodes: []string{"110000-1"}}}, Source: f, TempDir: t.TempDir(), Now: time.Now,
+			Regions: []check.Region{{Code: "110000", Nodes: []string{"110000-1"}}},
+			Source:  f, TempDir: t.TempDir(), Now: time.Now,
 		},
 	}
 	f.grants, f.payments, f.delay = map[string]client.Grant{}, map[string]*client.AuditPayment{}, 80*time.Millisecond
@@ -151,14 +151,17 @@ func TestBusyClients(t *testing.T) {
 		if r.Latency.P50 < 98 || r.Latency.P50 > 100 || r.Latency.Max != 100 {
 			t.Errorf("latency %+v", r.Latency)
 		}
-		if r.CommandsPerEntry != 3 || r.MessagesPer != 7 || r.PeakRSS != 1 || r.CPUPerPayment <= 0 || r.Where["log"] <= r.Where["api"] {
+		if r.CommandsPerEntry != 3 || r.MessagesPer != 7 || r.PeakRSS != 1 || r.CPUPerPayment <= 0 ||
+			r.Where["log"] <= r.Where["api"] {
 			t.Errorf("report %+v", r)
 		}
 		if r.CapturedInBooks != r.CountedByClients || r.CountedByClients <= int64(r.Payments) || r.Invariants["I-4"] != "ok" {
 			t.Errorf("clients %d, books %d, %v", r.CountedByClients, r.CapturedInBooks, r.Invariants)
 		}
 		raw, err := json.Marshal(r)
-		for _, field := range []string{"payments", "seconds", "payments_per_second", "errors", "latency_ms", "peak_rss_mb", "where", "invariants"} {
+		for _, field := range []string{
+			"payments", "seconds", "payments_per_second", "errors", "latency_ms", "peak_rss_mb", "where", "invariants",
+		} {
 			if err != nil || !strings.Contains(string(raw), `"`+field+`":`) {
 				t.Errorf("no field %s in %s", field, raw)
 			}

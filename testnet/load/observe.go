@@ -39,7 +39,8 @@ func (d *driver) observe(ctx context.Context, s step, w *window) (*result, error
 	own, began := ownCPU(), time.Now()
 	w.set(true)
 	profiled := d.profile(ctx, min(s.window, profileMax))
-	if err := d.watch(ctx, r, w, before, s.window); err != nil {
+	err = d.watch(ctx, r, w, before, s.window)
+	if err != nil {
 		return nil, err
 	}
 	w.set(false)

@@ -18,8 +18,8 @@ const (
 	validFrom      = "2020-01-01" // fixed, so that a second run repeats the first one's requests
 )
 
-// prepare makes the grants of all pairs at the payers' homes, and waits until the beneficiaries' homes know them. A run on the same
-// federation repeats the same requests and makes nothing twice.
+// prepare makes the grants of all pairs at the payers' homes, and waits until the beneficiaries' homes know them. A
+// run on the same federation repeats the same requests and makes nothing twice.
 func (d *driver) prepare(ctx context.Context) error {
 	if err := d.say("Making %d grants.", len(d.o.Pairs)); err != nil {
 		return err

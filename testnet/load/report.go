@@ -72,7 +72,8 @@ func (r *result) step() Step {
 }
 
 func (r *result) latency() Latency {
-	return Latency{P50: r.times.quantile(0.50), P95: r.times.quantile(0.95), P99: r.times.quantile(0.99), Max: r.times.max()}
+	t := &r.times
+	return Latency{P50: t.quantile(0.50), P95: t.quantile(0.95), P99: t.quantile(0.99), Max: t.max()}
 }
 
 // fill takes the main measurement.

@@ -1,5 +1,5 @@
-// Package probe reads from the nodes what a load wants to know: processor time, memory, log entries and parcels from their
-// metrics, and where the processor time goes from their profiles.
+// Package probe reads from the nodes what a load wants to know: processor time, memory, log entries and parcels
+// from their metrics, and where the processor time goes from their profiles.
 package probe
 
 import (
@@ -98,9 +98,10 @@ func readMetrics(r io.Reader) (map[string]float64, error) {
 		if line == "" || line[0] == '#' {
 			continue
 		}
-		series, text, ok := cutLast(line)
-		value, err := strconv.ParseFloat(text, 64)
-		if !ok || err != nil {
+		end := max(strings.LastIndexByte(line, ' '), 0)
+		series := line[:end]
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[end:]), 64)
+		if err != nil {
 			return nil, fmt.Errorf("probe: a line of the metrics cannot be read: %.80q", line)
 		}
 		name, labels, _ := strings.Cut(series, "{")
@@ -111,14 +112,6 @@ func readMetrics(r io.Reader) (map[string]float64, error) {
 		out[name] += value
 	}
 	return out, s.Err()
-}
-
-func cutLast(line string) (series, value string, ok bool) {
-	i := strings.LastIndexByte(line, ' ')
-	if i < 0 {
-		return "", "", false
-	}
-	return line[:i], line[i+1:], true
 }
 
 // Profile takes a CPU profile of every process for d, and says how many seconds each stage used.
@@ -139,7 +132,7 @@ func (p *Nodes) Profile(ctx context.Context, d time.Duration) (map[string]float6
 		group.Go(func() error {
 			stages, err := p.profile(ctx, n, d)
 			if err != nil && n.PID != 0 && ctx.Err() == nil {
-				return nil //nolint:nilerr // a node that is down uses no time
+				return nil // a node that is down uses no time
 			}
 			results[i] = stages
 			return err
@@ -163,7 +156,8 @@ func (p *Nodes) profile(ctx context.Context, n Node, d time.Duration) (map[strin
 		return nil, err
 	}
 	raw, err := io.ReadAll(io.LimitReader(body, profileBytes))
-	if err := errors.Join(err, body.Close()); err != nil {
+	err = errors.Join(err, body.Close())
+	if err != nil {
 		return nil, err
 	}
 	return stagesOf(raw)

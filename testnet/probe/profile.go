@@ -111,7 +111,7 @@ func (p *profile) stageOf(locations []uint64) string {
 }
 
 // field takes one field of the profile itself.
-func (p *profile) field(number protowire.Number, _ uint64, content []byte) error {
+func (p *profile) field(number int, _ uint64, content []byte) error {
 	switch number {
 	case 2:
 		var s sample
@@ -122,7 +122,7 @@ func (p *profile) field(number protowire.Number, _ uint64, content []byte) error
 		return p.location(content)
 	case 5:
 		var id, name uint64
-		err := fields(content, func(n protowire.Number, v uint64, _ []byte) error {
+		err := fields(content, func(n int, v uint64, _ []byte) error {
 			switch n {
 			case 1:
 				id = v
@@ -142,12 +142,12 @@ func (p *profile) field(number protowire.Number, _ uint64, content []byte) error
 func (p *profile) location(content []byte) error {
 	var id uint64
 	var functions []uint64
-	err := fields(content, func(n protowire.Number, v uint64, line []byte) error {
+	err := fields(content, func(n int, v uint64, line []byte) error {
 		switch n {
 		case 1:
 			id = v
 		case 4:
-			return fields(line, func(n protowire.Number, v uint64, _ []byte) error {
+			return fields(line, func(n int, v uint64, _ []byte) error {
 				if n == 1 {
 					functions = append(functions, v)
 				}
@@ -161,7 +161,7 @@ func (p *profile) location(content []byte) error {
 }
 
 // field takes one field of a sample; both lists may be packed or not.
-func (s *sample) field(number protowire.Number, varint uint64, content []byte) error {
+func (s *sample) field(number int, varint uint64, content []byte) error {
 	values := []uint64{varint}
 	if content != nil {
 		values = values[:0]
@@ -185,7 +185,7 @@ func (s *sample) field(number protowire.Number, varint uint64, content []byte) e
 }
 
 // fields visits the fields of a message: numbers with their value, everything else with its bytes (not nil).
-func fields(b []byte, visit func(number protowire.Number, varint uint64, content []byte) error) error {
+func fields(b []byte, visit func(number int, varint uint64, content []byte) error) error {
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 {
@@ -207,7 +207,7 @@ func fields(b []byte, visit func(number protowire.Number, varint uint64, content
 			return errProfile
 		}
 		b = b[n:]
-		if err := visit(number, varint, content); err != nil {
+		if err := visit(int(number), varint, content); err != nil {
 			return err
 		}
 	}

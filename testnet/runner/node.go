@@ -65,7 +65,8 @@ func runNode(ctx context.Context, path string, log io.Writer) error {
 		return err
 	}
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+	err = level.UnmarshalText([]byte(c.Log.Level))
+	if err != nil {
 		return err
 	}
 	n, err := node.New(c, node.Deps{Logger: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: level}))})

@@ -19,8 +19,8 @@ const (
 	quickMax     = 5               // so many quick deaths in a row end the federation
 )
 
-// supervise keeps a node's own process until ctx ends, and starts it again when it dies. Its output goes to the node's log
-// file. A node that cannot even start ends the federation.
+// supervise keeps a node's own process until ctx ends, and starts it again when it dies. Its output goes to the
+// node's log file. A node that cannot even start ends the federation.
 func (f *Federation) supervise(ctx context.Context, n topology.Node) error {
 	for quick := 0; quick < quickMax; {
 		began := time.Now()
@@ -34,7 +34,8 @@ func (f *Federation) supervise(ctx context.Context, n topology.Node) error {
 		} else {
 			quick = 0
 		}
-		if err := f.say("Node %s ended (%v); it is started again.", n.ID, err); err != nil {
+		err = f.say("Node %s ended (%v); it is started again.", n.ID, err)
+		if err != nil {
 			return err
 		}
 		if !pause(ctx, restartPause) {
@@ -60,7 +61,8 @@ func (f *Federation) process(ctx context.Context, n topology.Node) error {
 	if err != nil {
 		return errors.Join(err, log.Close())
 	}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	if err != nil {
 		return errors.Join(err, life.Close(), log.Close())
 	}
 	f.setPID(n.ID, cmd.Process.Pid)

@@ -1,9 +1,9 @@
-// Package runner starts the testnet's federation and keeps it: the embedded broker, and nine gateway nodes, in this process or
-// each in its own. It is the only part of the testnet that wires nodes; everything else asks them.
+// Package runner starts the testnet's federation and keeps it: the embedded broker, and nine gateway nodes, in this
+// process or each in its own. It is the only part of the testnet that wires nodes; everything else asks them.
 //
-// Order of the start: data folder, broker, nodes. A node that runs as a process of its own and dies is started again after a
-// pause, so that whoever kills one sees it come back; session.json tells its new pid. Order of the end: nodes, then the
-// broker, so that nobody is left calling.
+// Order of the start: data folder, broker, nodes. A node that runs as a process of its own and dies is started
+// again after a pause, so that whoever kills one sees it come back; session.json tells its new pid. Order of the
+// end: nodes, then the broker, so that nobody is left calling.
 package runner
 
 import (
@@ -70,13 +70,14 @@ func New(o Options) *Federation {
 // Ready is closed when every node is ready and session.json tells of them.
 func (f *Federation) Ready() <-chan struct{} { return f.ready }
 
-// Run prepares the folder, starts everything and keeps it until ctx ends; then it stops everything and returns nil. It is
-// called once. Errors: ErrRunning, ErrNotReady, those of topology, a node's in this process.
+// Run prepares the folder, starts everything and keeps it until ctx ends; then it stops everything and returns nil.
+// It is called once. Errors: ErrRunning, ErrNotReady, those of topology, a node's in this process.
 func (f *Federation) Run(ctx context.Context) error {
 	if err := f.prepare(ctx); err != nil {
 		return err
 	}
-	defer f.shareMemory()()
+	undo := f.shareMemory()
+	defer undo()
 	// Nodes and broker have contexts of their own, which end one after the other.
 	outer, stopBroker := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBroker()

@@ -96,7 +96,8 @@ func (t *teller) grant(ctx context.Context, p payer) error {
 	if p.perPayment != "" {
 		limit = "at most " + p.perPayment + " for one payment"
 	}
-	t.out.line("%s reads the commitment %s (承诺书) and signs it in the national app, %s.", p.person.Name, text.Version, limit)
+	t.out.line("%s reads the commitment %s (承诺书) and signs it in the national app, %s.", p.person.Name, text.Version,
+		limit)
 	g, err := home.CreateGrant(ctx, client.GrantRequest{
 		RequestID: fmt.Sprintf("story-grant-%d-%s", len(t.told.Grants)+1, t.run), Payer: api(p.person),
 		Beneficiary: api(t.cast.mother), Relation: "parent", Channel: "national_app",
@@ -137,7 +138,8 @@ func (t *teller) hospital(ctx context.Context) error {
 	t.out.title("2. A hospital bill 医院账单, two accounts")
 	request := t.request("hospital", client.Institution{Code: "H" + visit + "00001", Kind: "hospital"}, "inpatient",
 		client.Bill{Total: "5286.50", FundPaid: "4000.00", SelfBorne: "1286.50"})
-	t.out.line("The hospital in %s bills 5286.50; the funds (统筹基金) pay 4000.00; 1286.50 is self-borne (个人负担).", place(visit))
+	t.out.line("The hospital in %s bills 5286.50; the funds (统筹基金) pay 4000.00; 1286.50 is self-borne (个人负担).",
+		place(visit))
 	p, err := t.regions[visit].CreatePayment(ctx, request)
 	if err != nil {
 		return fmt.Errorf("story: the hospital's payment: %w", err)
@@ -147,7 +149,8 @@ func (t *teller) hospital(ctx context.Context) error {
 		return t.nothingLeft(p)
 	}
 	t.out.line("%s agrees at the counter, and the hospital confirms (确认).", t.cast.mother.Name)
-	p, err = t.regions[visit].Confirm(ctx, p.PaymentID, client.Confirmation{RequestID: "story-confirm-" + t.run}, confirmWait)
+	decision := client.Confirmation{RequestID: "story-confirm-" + t.run}
+	p, err = t.regions[visit].Confirm(ctx, p.PaymentID, decision, confirmWait)
 	if err == nil {
 		p, err = t.ended(ctx, p, client.PaymentCapturing)
 	}
@@ -234,7 +237,8 @@ func (t *teller) refused(ctx context.Context, r client.PaymentRequest, code stri
 		return fmt.Errorf("%w: want %s, got %w", ErrOther, code, err)
 	}
 	t.told.Refusals = append(t.told.Refusals, code)
-	t.out.line("  → %s refuses: %s, %s %s", place(problem.Problem.Origin), code, problem.Problem.Title, problem.Problem.TitleZH)
+	said := problem.Problem
+	t.out.line("  → %s refuses: %s, %s %s", place(said.Origin), code, said.Title, said.TitleZH)
 	return nil
 }
 

@@ -67,8 +67,8 @@ type teller struct {
 	told    Told
 }
 
-// Tell plays the story on a running federation and writes it to w. now is today in Beijing's sense. On a federation that
-// goes on it is told again, with what the accounts have left.
+// Tell plays the story on a running federation and writes it to w. now is today in Beijing's sense. On a federation
+// that goes on it is told again, with what the accounts have left.
 func Tell(ctx context.Context, regions Regions, w io.Writer, now time.Time) (Told, error) {
 	family, err := findCast(topology.People())
 	if err != nil {
@@ -175,8 +175,7 @@ func until(ctx context.Context, done func(ctx context.Context) (bool, error)) er
 
 // codeOf is the code of a problem, "" for another error.
 func codeOf(err error) string {
-	var problem *client.ProblemError
-	if errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
 		return problem.Problem.Code
 	}
 	return ""

@@ -59,7 +59,9 @@ func (r *region) CreatePayment(_ context.Context, q client.PaymentRequest) (clie
 		return client.Payment{}, problem("purpose_forbidden")
 	}
 	if r.declined {
-		return client.Payment{PaymentID: "p", Status: client.PaymentDeclined, Amount: q.Amount, Held: "0.00", CashDue: q.Amount}, nil
+		return client.Payment{
+			PaymentID: "p", Status: client.PaymentDeclined, Amount: q.Amount, Held: "0.00", CashDue: q.Amount,
+		}, nil
 	}
 	return client.Payment{
 		PaymentID: "p", Status: client.PaymentHeld, Amount: q.Amount, Held: q.Amount, CashDue: "0.00",
@@ -113,7 +115,8 @@ func TestTell(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
-			if len(told.Grants) != 2 || len(told.Payments) != 2 || strings.Join(told.Refusals, " ") != "kin_account purpose_forbidden" {
+			refusals := strings.Join(told.Refusals, " ")
+			if len(told.Grants) != 2 || len(told.Payments) != 2 || refusals != "kin_account purpose_forbidden" {
 				t.Errorf("told %+v", told)
 			}
 			for _, word := range []string{"林秀兰", "北京", "上海", "福州", "冻结", "亲情账户"} {

@@ -111,8 +111,8 @@ func makeDirectory(path string, keys map[string][]federation.Key, now time.Time)
 		}
 	}
 	signed, err := federation.SignDirectory(data, func(message []byte) (string, []byte, error) {
-		signature, err := root.Sign(message)
-		return id, signature, err
+		signature, failed := root.Sign(message)
+		return id, signature, failed
 	})
 	if err != nil {
 		return config.Root{}, err

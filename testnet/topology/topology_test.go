@@ -161,7 +161,8 @@ func checkRing(t *testing.T, layout topology.Layout) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, use := range []crypto.Use{crypto.UseSign, crypto.UseDecrypt, crypto.UseToken, crypto.UseData, crypto.UseEvidence} {
+		uses := []crypto.Use{crypto.UseSign, crypto.UseDecrypt, crypto.UseToken, crypto.UseData, crypto.UseEvidence}
+		for _, use := range uses {
 			if _, err := ring.Current(use); err != nil {
 				t.Errorf("%s has no key of use %s: %v", r.Code, use, err)
 			}
@@ -197,9 +198,9 @@ func TestSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, _ := json.Marshal(s)
-	b, _ := json.Marshal(read)
-	if string(a) != string(b) {
+	a, errA := json.Marshal(s)
+	b, errB := json.Marshal(read)
+	if errA != nil || errB != nil || string(a) != string(b) {
 		t.Error("the session reads back differently")
 	}
 	kinds := map[string]bool{}
@@ -207,7 +208,8 @@ func TestSession(t *testing.T) {
 		kinds[i.Region+i.Kind] = true
 	}
 	for _, r := range s.Regions {
-		if len(r.Nodes) != topology.NodesPerRegion || r.Nodes[0].PID != 7 || !kinds[r.Code+"hospital"] || !kinds[r.Code+"pharmacy"] {
+		if len(r.Nodes) != topology.NodesPerRegion || r.Nodes[0].PID != 7 ||
+			!kinds[r.Code+"hospital"] || !kinds[r.Code+"pharmacy"] {
 			t.Errorf("region %s: %+v", r.Code, r.Nodes)
 		}
 	}
