@@ -17,7 +17,7 @@ import (
 // promises to stay under.
 const (
 	gcPercent   = 400
-	memoryLimit = 1200 << 20
+	memoryLimit = 900 << 20
 )
 
 // runHere runs the node in this process, with a log file of its own.
