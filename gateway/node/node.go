@@ -299,8 +299,8 @@ func (n *Node) platforms() ([]api.Platform, error) {
 			role = api.RoleRead
 		}
 		out = append(out, api.Platform{
-			KeyID: p.KeyID, Platform: p.Platform, Region: cmp.Or(p.Region, n.cfg.Region), Role: role, RatePerSecond: p.RatePerSecond,
-			Revoked: p.Revoked, Verifier: v,
+			KeyID: p.KeyID, Platform: p.Platform, Region: cmp.Or(p.Region, n.cfg.Region), Role: role,
+			RatePerSecond: p.RatePerSecond, Revoked: p.Revoked, Verifier: v,
 		})
 	}
 	return out, nil
