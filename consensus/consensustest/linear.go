@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/anishathalye/porcupine"
 
@@ -84,7 +84,7 @@ func Linearizable(t *testing.T, r *Running, fault func()) {
 		unknown int
 		wg      sync.WaitGroup
 	)
-	start := time.Now()
+	var clock atomic.Int64 // counts calls and returns: in virtual time all of them are at once
 	note := func(op porcupine.Operation) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -96,9 +96,9 @@ func Linearizable(t *testing.T, r *Running, fault func()) {
 			for i := range linearOps {
 				in := registerInput{key: "r" + strconv.Itoa((client+i)%linearKeys), write: (client+i)%3 == 0}
 				in.value = fmt.Sprintf("%d.%d", client, i)
-				op := porcupine.Operation{ClientId: client, Input: in, Call: int64(time.Since(start))}
+				op := porcupine.Operation{ClientId: client, Input: in, Call: clock.Add(1)}
 				output, err := r.operate((client+i)%len(r.nodes), in)
-				op.Output, op.Return = output, int64(time.Since(start))
+				op.Output, op.Return = output, clock.Add(1)
 				progress <- struct{}{}
 				switch {
 				case err == nil:
@@ -110,7 +110,7 @@ func Linearizable(t *testing.T, r *Running, fault func()) {
 					mu.Unlock()
 					op.ClientId = linearClients + client*linearOps + i // the client goes on meanwhile
 					note(op)
-				case in.write && !errors.Is(err, consensus.ErrNoLeader):
+				default:
 					t.Errorf("%v: %v", in, err)
 				}
 			}
@@ -148,7 +148,8 @@ func (r *Running) operate(node int, in registerInput) (string, error) {
 				return nil
 			})
 		}
-		if !errors.Is(err, consensus.ErrNoLeader) || ctx.Err() != nil {
+		again := errors.Is(err, consensus.ErrNoLeader) || errors.Is(err, consensus.ErrStopped)
+		if !again || ctx.Err() != nil {
 			return got, err
 		}
 		r.pause()

@@ -64,6 +64,7 @@ func TestMemLeader(t *testing.T) {
 		}
 		return true
 	})
+	g.SetLeader(-1)
 	_, changed := r.Log(0).Leadership()
 	g.SetLeader(2)
 	<-changed

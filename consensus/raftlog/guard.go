@@ -6,11 +6,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// guard is raft's transport for a node that must not vote for a while: it lets all
-// through except votes, in both directions. Afterwards it lets those through as well.
+// guard is raft's transport with a hand on the votes. While the node is silent it neither
+// votes nor stands for election. While it is weak it votes and does not stand: with a disk that hangs
+// it would win every election, having the longest log, and lose each leadership at the
+// first write.
 type guard struct {
 	*raft.NetworkTransport
 	silent   func() bool
+	weak     func() bool
 	consumer chan raft.RPC
 }
 
@@ -20,10 +23,10 @@ var (
 	_ raft.WithClose   = (*guard)(nil)
 )
 
-// newGuard wraps t; silent says whether votes are held back. If they never are, raft reads
-// from t directly.
-func newGuard(t *raft.NetworkTransport, silent func() bool) *guard {
-	g := &guard{NetworkTransport: t, silent: silent}
+// newGuard wraps t. If the node is not silent at its start it never will be, and raft
+// reads from t directly.
+func newGuard(t *raft.NetworkTransport, silent, weak func() bool) *guard {
+	g := &guard{NetworkTransport: t, silent: silent, weak: weak}
 	if silent() {
 		g.consumer = make(chan raft.RPC)
 	}
@@ -69,12 +72,23 @@ func asksForVote(call raft.RPC) bool {
 	return false
 }
 
+// stands says why this node does not stand for election, nil if it may.
+func (g *guard) stands() error {
+	switch {
+	case g.silent():
+		return errRejoining
+	case g.weak():
+		return errDiskSlow
+	}
+	return nil
+}
+
 // RequestVote asks for a vote, unless this node must not stand for election.
 func (g *guard) RequestVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestVoteRequest,
 	resp *raft.RequestVoteResponse,
 ) error {
-	if g.silent() {
-		return errRejoining
+	if err := g.stands(); err != nil {
+		return err
 	}
 	return g.NetworkTransport.RequestVote(id, to, args, resp)
 }
@@ -83,8 +97,8 @@ func (g *guard) RequestVote(id raft.ServerID, to raft.ServerAddress, args *raft.
 func (g *guard) RequestPreVote(id raft.ServerID, to raft.ServerAddress, args *raft.RequestPreVoteRequest,
 	resp *raft.RequestPreVoteResponse,
 ) error {
-	if g.silent() {
-		return errRejoining
+	if err := g.stands(); err != nil {
+		return err
 	}
 	return g.NetworkTransport.RequestPreVote(id, to, args, resp)
 }

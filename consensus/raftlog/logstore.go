@@ -33,6 +33,7 @@ type logStore struct {
 	work    chan *logWrite
 	stop    chan struct{}
 	done    chan struct{}
+	closing error // of closing the log; set before done is closed
 	metrics *metrics
 
 	mu      sync.Mutex
@@ -89,7 +90,7 @@ func openLog(c logConfig) (*logStore, error) {
 	}, nil
 }
 
-// run does the writes until close.
+// run does the writes until close, and then closes the log.
 func (s *logStore) run() {
 	defer close(s.done)
 	for {
@@ -97,27 +98,30 @@ func (s *logStore) run() {
 		case w := <-s.work:
 			s.carryOut(w)
 		case <-s.stop:
+			timer := time.NewTimer(s.limit)
+			defer timer.Stop()
+			select {
+			case <-s.filer.settled():
+			case <-timer.C: // the rotation failed: the next start cures it
+			}
+			s.closing = s.wal.Close()
 			return
 		}
 	}
 }
 
-// close ends run and closes the log. raft must have stopped. If a write still hangs it
-// gives up after the limit and leaves the files open.
+// close ends run and waits for it; raft must have stopped. If a write hangs it gives up
+// after the limit, and run closes the log when the disk answers.
 func (s *logStore) close() error {
 	close(s.stop)
-	timer := time.NewTimer(s.limit)
+	timer := time.NewTimer(2 * s.limit)
 	defer timer.Stop()
 	select {
 	case <-s.done:
+		return s.closing
 	case <-timer.C:
 		return fmt.Errorf("%w: a write did not end", ErrDisk)
 	}
-	select {
-	case <-s.filer.settled():
-	case <-timer.C: // the rotation failed: the next start cures it
-	}
-	return s.wal.Close()
 }
 
 func (s *logStore) carryOut(w *logWrite) {
@@ -156,6 +160,13 @@ func (s *logStore) takeBack(w *logWrite) error {
 		return fmt.Errorf("%w, and it cannot be undone", errDiskSlow)
 	}
 	return w.undo()
+}
+
+// isSlow says whether a write is under way that raft does not wait for any more.
+func (s *logStore) isSlow() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.late
 }
 
 // breakdown notes the first error; nothing is written after it.

@@ -24,7 +24,7 @@ func (n *Node) startRaft(ctx context.Context, p *parts) error {
 		Stream: p.mux, MaxPool: 3, MaxRPCsInFlight: t.MaxRPCsInFlight, Timeout: t.RPCTimeout,
 		Logger: logger.named("transport"), MsgpackUseNewTimeFormat: true,
 	})
-	p.transport = newGuard(network, p.rejoin.active)
+	p.transport = newGuard(network, p.rejoin.active, p.log.isSlow)
 	p.words = make(chan bool, 1)
 	cfg := n.raftConfig(p.words)
 	if form {
