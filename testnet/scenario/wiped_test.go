@@ -16,10 +16,11 @@ import (
 	"gongji/testnet/topology"
 )
 
-// Sizes that make a log short: what a node has missed is soon gone from it.
+// Sizes that make a log short: what a node has missed is soon gone from it. The log forgets whole files.
 const (
 	snapshotEntries = 128
 	trailingEntries = 32
+	segmentBytes    = 4 << 20
 )
 
 // shortLogs makes a federation in dir whose nodes cut their logs early.
@@ -36,6 +37,7 @@ func shortLogs(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		c.Tuning.SnapshotEntries, c.Tuning.TrailingEntries = snapshotEntries, trailingEntries
+		c.Tuning.SegmentBytes = segmentBytes
 		raw, err := c.Encode()
 		if err == nil {
 			err = os.WriteFile(path, raw, 0o600)
@@ -46,15 +48,21 @@ func shortLogs(t *testing.T, dir string) {
 	}
 }
 
-// cutLeader waits until the leader of some region has cut its second snapshot (it has then shortened its log behind the
-// first one), and returns it with a follower of the same region.
+// cutLeader waits until the leader of some region has deleted the first file of its log, so that nobody can get the
+// oldest entries from it, and returns it with a follower of the same region.
 func (f *fed) cutLeader(t *testing.T) (leader, follower topology.SessionNode) {
 	t.Helper()
-	until(t, "a leader has cut its log", func(ctx context.Context) bool {
+	until(t, "a leader has deleted the beginning of its log", func(ctx context.Context) bool {
 		for _, r := range f.session.Regions {
 			for i, n := range r.Nodes {
 				m, err := metrics(ctx, n)
-				if err == nil && m["consensus_leader"] == 1 && m["consensus_snapshot_cut_seconds_count"] > 1 {
+				if err != nil || m["consensus_leader"] != 1 || m["consensus_snapshot_cut_seconds_count"] == 0 {
+					continue
+				}
+				wal := filepath.Join(topology.Layout{Dir: f.dir}.Node(n.ID), "data", "wal")
+				begin, err := filepath.Glob(filepath.Join(wal, firstSegment))
+				all, failed := filepath.Glob(filepath.Join(wal, "*.wal"))
+				if err == nil && failed == nil && len(begin) == 0 && len(all) > 0 {
 					leader, follower = n, r.Nodes[(i+1)%len(r.Nodes)]
 					return true
 				}
@@ -64,6 +72,9 @@ func (f *fed) cutLeader(t *testing.T) (leader, follower topology.SessionNode) {
 	})
 	return leader, follower
 }
+
+// firstSegment is the file of the log that begins with entry 1.
+const firstSegment = "00000000000000000001-*.wal"
 
 // digest is what a node has applied, and the digest of its state there.
 func digest(ctx context.Context, n topology.SessionNode) (uint64, string, error) {
