@@ -356,6 +356,8 @@ func (f *Federation) Start(t testing.TB) {
 	}
 }
 
+const readyEvery = 10 * time.Millisecond
+
 // led waits until the region has a leader.
 func (r *Region) led(ctx context.Context) error {
 	for {
@@ -365,6 +367,7 @@ func (r *Region) led(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
+		case <-time.After(readyEvery): // a node that begins to run later than its leader is not told
 		case <-ctx.Done():
 			return ctx.Err()
 		}
