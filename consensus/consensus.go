@@ -140,20 +140,20 @@ type Log interface {
 
 // Status is what an operator asks of one node.
 type Status struct {
-	ID           string
-	State        string // leader, follower, candidate, stopped
-	Term         uint64
-	LastIndex    uint64 // of the last entry in this node's log
-	CommitIndex  uint64
-	AppliedIndex uint64
-	LastStamp    time.Time
-	Snapshot     uint64            // index of the newest snapshot
-	Snapshots    uint64            // snapshots installed from another node since start
-	Digest       string            // hex, of the state at AppliedIndex
-	ClockOffset  time.Duration     // of this node against the median of the group
-	Lag          map[string]uint64 // on the leader: entries each follower is behind
-	Peers        []string
-	Commands     uint64 // applied since start
-	Entries      uint64 // applied since start
-	Refused      string // why this node refuses to lead, if it does (clock_off, clock_jump, disk_slow)
+	ID           string            `json:"id"`
+	State        string            `json:"state"` // leader, follower, candidate, stopped
+	Term         uint64            `json:"term"`
+	LastIndex    uint64            `json:"last_index"` // of the last entry in this node's log
+	CommitIndex  uint64            `json:"commit_index"`
+	AppliedIndex uint64            `json:"applied_index"`
+	LastStamp    time.Time         `json:"last_stamp"`
+	Snapshot     uint64            `json:"snapshot"`     // index of the newest snapshot
+	Snapshots    uint64            `json:"snapshots"`    // snapshots installed from another node since start
+	Digest       string            `json:"digest"`       // hex, of the state at AppliedIndex
+	ClockOffset  time.Duration     `json:"clock_offset"` // of this node against the median of the group
+	Lag          map[string]uint64 `json:"lag"`          // on the leader: entries each follower is behind
+	Peers        []string          `json:"peers"`
+	Commands     uint64            `json:"commands"` // applied since start
+	Entries      uint64            `json:"entries"`  // applied since start
+	Refused      string            `json:"refused"`  // why this node refuses to lead, if it does (clock_off, clock_jump, disk_slow)
 }

@@ -1,7 +1,7 @@
 package ledger
 
 // bookHot is how many records of the Book are remembered as they stand in the state.
-const bookHot = 131072
+const bookHot = 32768
 
 // bookCache remembers raw records of the Book, those that are not there included: an account in use is read from
 // memory, and a new hold is known to be new. Two generations bound it, as with a table.

@@ -25,12 +25,12 @@ import (
 
 // Bounds of the memory that holds decoded records; each is a number of records.
 const (
-	paymentsHot = 32768
-	holdsHot    = 32768
-	usesHot     = 65536
-	personsHot  = 65536
-	grantsHot   = 65536
-	requestsHot = 16384
+	paymentsHot = 8192
+	holdsHot    = 8192
+	usesHot     = 32768
+	personsHot  = 16384
+	grantsHot   = 16384
+	requestsHot = 4096
 	outboxMax   = 100_000  // messages waiting for one peer; beyond it no new hold is asked of it
 	localMax    = 10_000   // messages of a region to itself in one command
 	idMax       = 64       // bytes of an id that a peer names, as adapters.RefMax

@@ -25,6 +25,9 @@ type Answered struct {
 	Proof []byte
 }
 
+// joinAgain is how soon a query looks again for a peer that a new leader has not joined yet.
+const joinAgain = 10 * time.Millisecond
+
 // Ask puts a query to a region and waits for its answer, at most Timing.Query. A query changes nothing, so it is
 // asked again when no answer comes. A query to this region itself is answered here. Errors: ErrUnreachable,
 // ErrNotLeading, the context's.
@@ -41,6 +44,10 @@ func (s *Settler) Ask(
 		return t.askSelf(ctx, body, who)
 	}
 	p := t.peer(to)
+	for p == nil && s.Reachable(to) && ctx.Err() == nil {
+		pause(ctx, joinAgain) // this leader has only begun and has not joined its peers yet
+		p = t.peer(to)
+	}
 	if p == nil || !s.Reachable(to) {
 		return Answered{}, ErrUnreachable
 	}
