@@ -132,6 +132,11 @@ func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 		p.Counted = counts
 		put(x, x.l.bills, key, b)
 	}
+	if p.State != payment.Requested {
+		// Nobody will be asked any more. What only a hold request carries need not be written again with every step: the
+		// payers' homes keep it as evidence.
+		p.Ticket, p.Persons = nil, Bundle{}
+	}
 	wake := p.Wake()
 	x.wake(duePayment, p.ID, p.Due, wake)
 	p.Due = wake
