@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"time"
+
+	"gongji/federation"
+	"gongji/gateway/internal/grant"
+	"gongji/gateway/internal/hold"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/payment"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
+)
+
+// The samples have something in every field, so that a field which a walk forgets is found.
+
+func sampleTime(n int64) time.Time { return time.UnixMicro(1_764_000_000_000_000 + n).UTC() }
+
+func sampleHash(b byte) [32]byte { return [32]byte(bytesOf(b, 32)) }
+
+func sampleRequest() Request { return Request{"platform", "request", sampleHash(1)} }
+
+func samplePerson() Person {
+	return Person{sampleHash(2), sampleHash(3), []byte("sealed"), "n-new", "110101********0011", "张*", "110000"}
+}
+
+func sampleBundle() Bundle { return Bundle{[]byte("sealed"), [16]byte(bytesOf(4, 16)), sampleHash(5)} }
+
+func bytesOf(b byte, n int) []byte {
+	out := make([]byte, n)
+	for i := range out {
+		out[i] = b
+	}
+	return out
+}
+
+func sampleFacts() Facts { return Facts{true, 310, 1, 100, 20, 2026, 300, true} }
+
+func sampleBill() Bill { return Bill{"bill", 500, 300, 200, 50} }
+
+func sampleTerms() grant.Terms {
+	return grant.Terms{
+		Relation: "parent", Channel: "counter", ClerkID: "clerk", ScanDigest: "scan",
+		Consent:   grant.Consent{Version: "2026-01", Digest: "digest", Signature: "signature"},
+		Proofs:    []grant.Proof{{Kind: "household_register", Digest: "d1"}, {Kind: "birth", Digest: "d2"}},
+		ValidFrom: 20_000, ValidUntil: 20_365, PerPaymentLimit: 300, AnnualLimit: 1000, Funding: "balance",
+	}
+}
+
+func sampleInbound() Inbound {
+	a, b := samplePerson(), samplePerson()
+	b.New = "n-other"
+	return Inbound{
+		7, sampleHash(6), [16]byte(bytesOf(7, 16)), []byte("body"), [16]byte(bytesOf(8, 16)), sampleHash(9), &a, &b,
+		"not_found",
+	}
+}
+
+func sampleParcel() Parcel {
+	return Parcel{
+		3, 4, 5, 2, []byte("header"), []byte("signature"), bytesOf(10, 64), []Inbound{sampleInbound(), {Number: 8}},
+	}
+}
+
+// sampleCommands are one of each kind.
+func sampleCommands() []Command {
+	facts := sampleFacts()
+	return []Command{
+		&Tick{},
+		&CreatePayment{
+			sampleRequest(), "p-1", samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient", "visit",
+			20_001, sampleBill(), 150, true, true, 15 * time.Minute,
+			[]Offer{{"g-1", "110000", "not_found"}, {"g-2", "310000", ""}},
+			[]byte("ticket"),
+		},
+		&Confirm{sampleRequest(), "p-1", true, 90},
+		&Cancel{sampleRequest(), "p-1"},
+		&Deliver{"310000", 77, []Parcel{sampleParcel(), {Epoch: 1}}},
+		&CoreResult{"h-1", hold.CallHold, "balance", 80, facts},
+		&MakeGrant{
+			sampleRequest(), "g-1", samplePerson(), &facts, samplePerson(),
+			policy.Standing{Known: true, Scheme: 390, Status: 2},
+			sampleBundle(), sampleTerms(),
+		},
+		&ChangeGrant{
+			sampleRequest(), "g-1", true, 20_002, true, 20_003, true, 400, true, 500, true, "suspended",
+		},
+		&RevokeGrant{sampleRequest(), "g-1"},
+		&AcceptGrant{sampleRequest(), "g-1"},
+		&SetOrder{sampleRequest(), samplePerson(), &facts, []string{"g-1", "g-2"}},
+		&SetRules{[]byte("rules")},
+		&SetDirectory{[]byte("directory")},
+		&OpenAccounts{[]NewAccount{{samplePerson(), facts}}, "import"},
+		&ForceRelease{"h-1", "li", "reason"},
+		&ResumeLink{"310000", 2},
+	}
+}
+
+func samplePayment() payment.Payment {
+	return payment.Payment{
+		ID: "p-1", State: payment.Capturing, Cause: payment.CauseShort, Amount: 200, Held: 180, Confirmed: 150,
+		AllowPartial: true, AutoConfirm: true, Created: sampleTime(1), LegsBy: sampleTime(2), DecideBy: sampleTime(3),
+		Candidates: []payment.Candidate{{GrantID: "g-3", Region: "350100"}},
+		Legs: []payment.Leg{{
+			HoldID: "h-1-1", GrantID: "g-1", Region: "110000", State: payment.LegCaptured, Asked: 200, Amount: 180, Share: 150,
+			Captured: 140, LimitedBy: policy.CodeVisitLimit, Payer: "payer", PayerName: "name", GivenUp: true, Claim: true,
+			Deadline: sampleTime(4), Resend: sampleTime(5), Wait: time.Second,
+		}},
+		Declines: []payment.Decline{{GrantID: "g-2", Region: "310000", Code: policy.CodeNotFound}},
+	}
+}
+
+func sampleHold() hold.Hold {
+	return hold.Hold{
+		ID: "h-1-1", PaymentID: "p-1", Origin: "310000", GrantID: "g-1", State: hold.Captured, Asked: 200, Amount: 180,
+		Take: 150, Captured: 140, LimitedBy: policy.CodeAnnualQuota, Code: policy.CodeNotFound, Act: "act",
+		DecideBy: sampleTime(1), Placed: sampleTime(2), Ended: sampleTime(3), Checked: true, Forced: []string{"li", "wang"},
+		ByForce: true, Wait: time.Second, WakeAt: sampleTime(4),
+	}
+}
+
+// sample is a record with a way to make an empty one of the same kind.
+type sample struct {
+	name  string
+	full  record.Record
+	empty func() record.Record
+}
+
+func of[T any, P interface {
+	*T
+	record.Record
+}](name string, v T) sample {
+	return sample{name, P(&v), func() record.Record { return P(new(T)) }}
+}
+
+// sampleRecords are one of each kind of what stands in the state, and of what Propose hands back.
+func sampleRecords() []sample {
+	bundle := sampleBundle()
+	out := []sample{
+		of("payment", PaymentRecord{
+			samplePayment(), sampleRequest(), samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient",
+			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9),
+		}),
+		of("hold", HoldRecord{
+			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,
+			sampleTime(6),
+		}),
+		of("use", useRecord{money.Amount(5)}),
+		of("bill", billRecord{money.Amount(6)}),
+		of("request", RequestRecord{sampleHash(1), ThingGrant, "g-1", sampleTime(1)}),
+		of("person", PersonRecord{sampleHash(1), []byte("sealed"), "masked", "called", "110000", true}),
+		of("token", tokenRecord{"n-1"}),
+		of("pair", pairRecord{"g-1"}),
+		of("link", LinkRecord{
+			federation.Out{Epoch: 1, Last: 9, Acked: 8, Chain: sampleHash(1)},
+			federation.In{Epoch: 2, Applied: 7, Chain: sampleHash(2), Forked: true},
+			77, 3, 4,
+		}),
+		of("message", OutMessage{sampleHash(1), []byte("body"), &bundle}),
+		of("evidence", Evidence{sampleTime(1), sampleParcel()}),
+		of("grant", GrantRecord{
+			grant.Grant{
+				ID: "g-1", Payer: "n-1", Beneficiary: "n-2", PayerRegion: "110000", BeneficiaryRegion: "350100",
+				Terms: sampleTerms(), Status: "active", Version: 3, CreatedAt: sampleTime(1), ChangedAt: sampleTime(2),
+			}, sampleBundle(), "request",
+		}),
+		of("index", IndexRecord{
+			grant.Entry{ID: "g-1", Status: "active", ValidFrom: 20_000, ValidUntil: 20_365, CreatedAt: sampleTime(1)},
+			3, "110000", "masked", "name", "n-2", "parent", "counter", 300, 1000, "balance", "request",
+		}),
+		of("order", orderRecord{[]string{"g-1", "g-2"}}),
+		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
+	}
+	for _, c := range sampleCommands() {
+		out = append(out, sample{
+			"command " + string('0'+rune(c.Kind())/10) + string('0'+rune(c.Kind())%10), c,
+			func() record.Record { return newCommand(c.Kind()) },
+		})
+	}
+	return out
+}
