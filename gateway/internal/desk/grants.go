@@ -111,6 +111,9 @@ func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant
 	}
 	c.PayerFacts = &facts
 	home := federation.Region(beneficiary.Region)
+	if !d.Ledger.InForce().PairOpen(d.Now(), home) {
+		return nil, d.closed(asked.Terms.Relation)
+	}
 	if c.Standing, err = d.standing(ctx, home, beneficiary); err != nil {
 		return nil, err
 	}
@@ -124,12 +127,23 @@ func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant
 	return c, err
 }
 
-// standing asks a person's home. Where the pair is closed nobody is asked: the refusal in the log says so, after the
-// checks that come before it.
-func (d *Desk) standing(ctx context.Context, home federation.Region, who vault.Identity) (policy.Standing, error) {
-	if !d.Ledger.InForce().PairOpen(d.Now(), home) {
-		return policy.Standing{}, d.refusal(policy.CodeRegionPairClosed)
+// closed refuses a grant to a region with which nothing new may begin. Nobody is asked about the beneficiary there; of
+// what this region knows by itself the first failing check answers.
+func (d *Desk) closed(relation policy.Relation) error {
+	rules, err := d.rules()
+	if err != nil {
+		return err
 	}
+	if !rules.AllowsRelation(relation) {
+		e := d.refusal(policy.CodeRelationNotAllowed)
+		e.Field = "/relation"
+		return e
+	}
+	return d.refusal(policy.CodeRegionPairClosed)
+}
+
+// standing asks a person's home.
+func (d *Desk) standing(ctx context.Context, home federation.Region, who vault.Identity) (policy.Standing, error) {
 	question := &wirepb.Body{Kind: &wirepb.Body_CheckPerson{CheckPerson: &wirepb.CheckPerson{}}}
 	got, err := d.Settle.Ask(ctx, home, question, who)
 	if err != nil {

@@ -151,12 +151,12 @@ func (d *Desk) CreatePayment(
 ) (client.Payment, api.Written, error) {
 	a, err := d.begin(ctx, f)
 	if err != nil {
-		return client.Payment{}, api.Written{}, err
+		return d.earlier(ctx, key, err)
 	}
 	id := d.Vault.ID("p-" + string(d.Self))
 	ticket, proof, err := d.lookUp(ctx, &a, id)
 	if err != nil {
-		return client.Payment{}, api.Written{}, err
+		return d.earlier(ctx, key, err)
 	}
 	c, err := d.payment(&a, key, id, ticket, proof)
 	if err != nil {
@@ -172,10 +172,41 @@ func (d *Desk) CreatePayment(
 	}
 	wait, cancel := context.WithTimeout(ctx, holdsWait)
 	defer cancel()
-	p, err := d.await(ctx, wait, id, func(p *ledger.PaymentRecord) bool {
-		return p.State != payment.Requested && (p.State != payment.Capturing || !p.AutoConfirm)
-	})
+	p, err := d.await(ctx, wait, id, answered)
 	return p, api.Written{Created: true}, err
+}
+
+// answered reports whether a new payment is as far as its request waits for: the holds are decided, what was held for
+// nothing is given back, and an automatic confirm has taken. A leg that was given up is waited for by nobody.
+func answered(p *ledger.PaymentRecord) bool {
+	switch {
+	case p.State == payment.Requested:
+		return false
+	case p.State == payment.Capturing:
+		return !p.AutoConfirm
+	case !short(&p.Payment):
+		return true
+	}
+	for i := range p.Legs {
+		if l := &p.Legs[i]; !l.GivenUp && !l.State.Final() {
+			return false
+		}
+	}
+	return true
+}
+
+// earlier answers a request that was refused before the log: if the same one was done meanwhile, the refusal may come
+// of that (its own amount stands on the bill), and what it made is the answer.
+func (d *Desk) earlier(ctx context.Context, key api.RequestKey, refusal error) (client.Payment, api.Written, error) {
+	kind, id, seen, err := d.Seen(ctx, key)
+	switch {
+	case seen && err != nil:
+		return client.Payment{}, api.Written{}, err
+	case !seen || kind != ledger.ThingPayment:
+		return client.Payment{}, api.Written{}, refusal
+	}
+	p, err := d.Payment(ctx, id)
+	return p, api.Written{Replay: true}, err
 }
 
 // payment makes the command of a payment.
@@ -319,127 +350,4 @@ func (d *Desk) decide(
 	defer cancel()
 	p, err := d.await(ctx, waiting, id, func(p *ledger.PaymentRecord) bool { return p.State.Final() })
 	return p, api.Written{Replay: o.Replay}, err
-}
-
-// Quote says what a payment would hold now, without any effect.
-func (d *Desk) Quote(ctx context.Context, f client.PaymentRequest) (client.Payment, error) {
-	a, err := d.begin(ctx, f)
-	if err != nil {
-		return client.Payment{}, err
-	}
-	day := policy.Day(d.Now())
-	if a.date > day || a.date < day.AddDays(-ledger.RequestDays) {
-		return client.Payment{}, policy.Refuse(policy.CodeInvalidRequest, "/visit_date")
-	}
-	ticket, _, err := d.lookUp(ctx, &a, "")
-	if err != nil {
-		return client.Payment{}, err
-	}
-	p := payment.Payment{
-		ID: "p-quote", Amount: a.amount, AllowPartial: f.AllowPartial == nil || *f.AllowPartial,
-		DecideBy: d.Now().Add(a.within),
-	}
-	for _, x := range ticket.GetDeclines() {
-		p.Declines = append(p.Declines, payment.Decline{
-			GrantID: x.GetGrantId(), Region: x.GetRegion(), Code: policy.Code(x.GetCode()),
-		})
-	}
-	for _, x := range ticket.GetOffers() {
-		p.Candidates = append(p.Candidates, payment.Candidate{GrantID: x.GetGrantId(), Region: x.GetRegion()})
-	}
-	d.play(ctx, &p, &a)
-	out := client.Payment{
-		Status: p.State.String(), Amount: p.Amount.String(), Held: p.Held.String(),
-		Captured: money.Amount(0).String(), Refunded: money.Amount(0).String(), CashDue: p.CashDue().String(),
-		Legs: legs(&p), Declines: declines(&p),
-	}
-	for i := range out.Legs {
-		out.Legs[i].HoldID = ""
-	}
-	return out, nil
-}
-
-// play runs the origin's own state table with quotes in the place of holds, so that a quote and a payment decide alike.
-func (d *Desk) play(ctx context.Context, p *payment.Payment, a *asking) {
-	effects := p.Start(d.Now())
-	for len(effects) > 0 && effects[0].Do == payment.AskHold {
-		l := &p.Legs[effects[0].Leg]
-		q := &wirepb.Quote{
-			GrantId: l.GrantID, Amount: l.Asked.Fen(), Purpose: a.form.Purpose,
-			Institution: a.form.Institution.Code, VisitId: a.form.VisitID,
-		}
-		home := federation.Region(l.Region)
-		var got *wirepb.QuoteAnswer
-		code := policy.CodeRegionUnreachable
-		if d.Ledger.InForce().PairOpen(d.Now(), home) {
-			if answer, err := d.Settle.Ask(ctx, home, &wirepb.Body{Kind: &wirepb.Body_Quote{Quote: q}}, a.who); err == nil {
-				got = answer.Body.GetQuoteAnswer()
-			}
-		} else {
-			code = policy.CodeRegionPairClosed
-		}
-		switch {
-		case got == nil:
-			effects = p.Refused(d.Now(), l.HoldID, code)
-		case got.GetCode() != "":
-			effects = p.Refused(d.Now(), l.HoldID, policy.Code(got.GetCode()))
-		default:
-			l.Payer, l.PayerName = got.GetPayer(), got.GetPayerName()
-			effects = p.Placed(d.Now(), l.HoldID, money.Amount(got.GetAmount()), policy.Code(got.GetLimitedBy()))
-		}
-	}
-	if p.State == payment.Releasing { // nothing is held for a quote, so nothing is waited for
-		p.State = payment.Declined
-	}
-}
-
-// shown is a payment as the API shows it.
-func shown(p *ledger.PaymentRecord) client.Payment {
-	out := client.Payment{
-		PaymentID: p.ID, Status: p.State.String(), Amount: p.Amount.String(), Held: p.Held.String(),
-		Captured: p.CapturedSum().String(), Refunded: money.Amount(0).String(), CashDue: p.CashDue().String(),
-		DecideBy: client.FormatTime(p.DecideBy), Legs: legs(&p.Payment), Declines: declines(&p.Payment),
-	}
-	if s := p.Shortfall(); s > 0 {
-		out.Shortfall = s.String()
-	}
-	return out
-}
-
-// legs shows who pays. What was held on the way to a decline, or by a payer that was given up, stands in no answer.
-func legs(p *payment.Payment) []client.Leg {
-	out := []client.Leg{}
-	if p.Cause == payment.CauseShort || p.State == payment.Declined {
-		return out
-	}
-	for i := range p.Legs {
-		l := &p.Legs[i]
-		if l.GivenUp || l.State == payment.LegDeclined || l.Amount == 0 {
-			continue
-		}
-		leg := client.Leg{
-			HoldID: l.HoldID, GrantID: l.GrantID, Region: l.Region, Status: l.State.String(),
-			Payer:  client.MaskedPerson{IDNumber: l.Payer, Name: l.PayerName, Region: l.Region},
-			Amount: l.Amount.String(), Captured: l.Captured.String(), Refunded: money.Amount(0).String(),
-		}
-		if l.Amount < l.Asked {
-			leg.LimitedBy = string(l.LimitedBy)
-		}
-		if s := l.Shortfall(); s > 0 {
-			leg.Shortfall = s.String()
-		}
-		out = append(out, leg)
-	}
-	return out
-}
-
-func declines(p *payment.Payment) []client.Decline {
-	out := []client.Decline{}
-	for _, x := range p.Declines {
-		out = append(out, client.Decline{
-			GrantID: x.GrantID, Region: x.Region, Code: string(x.Code),
-			Message: x.Code.Message(), MessageZH: x.Code.MessageZH(),
-		})
-	}
-	return out
 }
