@@ -2,7 +2,6 @@ package desk
 
 import (
 	"gongji/gateway/client"
-	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/payment"
