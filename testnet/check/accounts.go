@@ -138,11 +138,12 @@ type event struct {
 	begin bool
 }
 
-// events are those of the holds that ever counted, in the order of the log.
+// events are those of the holds that ever counted, in the order of the log. A hold that was asked for and given back
+// in one entry is left out: nobody can tell whether it still counted when the others of that entry were checked.
 func events(holds []*client.AuditHold) []event {
 	var out []event
 	for _, h := range holds {
-		if !h.Checked || h.Amount == 0 {
+		if !h.Checked || h.Amount == 0 || (h.EndedAt.Equal(h.CheckedAt) && h.Captured == 0) {
 			continue
 		}
 		out = append(out, event{at: h.CheckedAt, order: 1, hold: h, begin: true})

@@ -250,6 +250,20 @@ func TestFairLimits(t *testing.T) {
 			p.world.lines["110000"] = append([]client.AuditLine{{Hold: &late}}, p.world.lines["110000"]...)
 			p.homeEnd.Holds++
 		}},
+		// A parcel that comes late brings requests together with their releases: one entry, so one stamp.
+		{"asked and released in one entry, twice", func(p parts) {
+			p.account.YearOpening = 26700 // 60 % = 160.20, of which 150.00 are taken or held by then
+			for _, id := range []string{"h2-2", "h2-3"} {
+				leg := client.AuditLeg{HoldID: id, GrantID: "g1", Region: "110000", State: "released", Asked: 1000, GivenUp: true}
+				p.waiting.Legs = append(p.waiting.Legs, leg)
+				late := *p.open
+				late.ID, late.State, late.Asked, late.Amount = id, "released", 1000, 1000
+				late.CheckedAt, late.PlacedAt, late.EndedAt = sec(8), sec(8), sec(8)
+				late.CoreState, late.CoreHeld = "released", 0
+				p.world.lines["110000"] = append([]client.AuditLine{{Hold: &late}}, p.world.lines["110000"]...)
+				p.homeEnd.Holds++
+			}
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := good()

@@ -143,6 +143,8 @@ func (b *faultyBus) Fetch(ctx context.Context, l federation.Lane, offset int64) 
 	return b.inner.Fetch(ctx, l, offset)
 }
 
-func (b *faultyBus) Ready(ctx context.Context, lanes []federation.Lane) error { return b.inner.Ready(ctx, lanes) }
+func (b *faultyBus) Ready(ctx context.Context, lanes []federation.Lane) error {
+	return b.inner.Ready(ctx, lanes)
+}
 
 func (b *faultyBus) Close() error { return b.inner.Close() }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"gongji/adapters/adaptertest"
@@ -15,6 +16,7 @@ type kind string
 const (
 	kindCrash    kind = "crash"    // a node loses its power
 	kindLeader   kind = "leader"   // a leader does
+	kindAnswer   kind = "answer"   // a leader, or its whole region, loses power in the moment in which it has answered
 	kindOutage   kind = "outage"   // all nodes of a region do, at once and right after a snapshot
 	kindStop     kind = "stop"     // a node is stopped and started again
 	kindWipe     kind = "wipe"     // a node comes back with an empty disk
@@ -34,7 +36,7 @@ const (
 // weights say how often each kind is drawn.
 func weights() map[kind]int {
 	return map[kind]int{
-		kindCrash: 5, kindLeader: 5, kindOutage: 3, kindStop: 2, kindWipe: 1, kindIsolate: 4, kindOneWay: 3, kindFlap: 3,
+		kindCrash: 5, kindLeader: 5, kindAnswer: 6, kindOutage: 3, kindStop: 2, kindWipe: 1, kindIsolate: 4, kindOneWay: 3, kindFlap: 3,
 		kindSlow: 2, kindBroker: 4, kindLane: 5, kindForget: 2, kindClock: 4, kindYear: 2, kindCore: 5, kindCoreDown: 1,
 	}
 }
@@ -57,7 +59,7 @@ func (f *fault) String() string {
 func (w *world) planFaults(count int, during time.Duration, only []kind) []*fault {
 	var bag []kind
 	for _, k := range []kind{
-		kindCrash, kindLeader, kindOutage, kindStop, kindWipe, kindIsolate, kindOneWay, kindFlap, kindSlow, kindBroker,
+		kindCrash, kindLeader, kindAnswer, kindOutage, kindStop, kindWipe, kindIsolate, kindOneWay, kindFlap, kindSlow, kindBroker,
 		kindLane, kindForget, kindClock, kindYear, kindCore, kindCoreDown,
 	} {
 		if len(only) > 0 && !slices.Contains(only, k) {
@@ -71,7 +73,7 @@ func (w *world) planFaults(count int, during time.Duration, only []kind) []*faul
 		return nil
 	}
 	// Each run has some of the rare ones.
-	sure := []kind{kindOutage, kindForget, kindYear, kindCore, kindCore, kindLane, kindLeader}
+	sure := []kind{kindOutage, kindForget, kindYear, kindCore, kindCore, kindLane, kindLeader, kindAnswer, kindAnswer}
 	wiped := map[string]bool{}
 	var plan []*fault
 	for i := range count {
@@ -124,6 +126,8 @@ func (w *world) run(f *fault) {
 		w.crash(f, f.machine())
 	case kindLeader:
 		w.crash(f, f.leader())
+	case kindAnswer:
+		w.snipe(f)
 	case kindOutage:
 		w.outage(f)
 	case kindStop:
@@ -172,6 +176,52 @@ func (w *world) bringUp(m *machine) {
 	if err := m.start(); err != nil {
 		w.story.fault("%s does not start: %v", m.id, err)
 	}
+}
+
+// trap waits for an answer to a platform, and springs in the same moment.
+type trap struct {
+	confirm bool          // only the answer to a confirm will do
+	all     bool          // the whole region loses its power, not only its leader
+	sprung  chan struct{} // closed when it has
+	rng     *rand.Rand
+}
+
+// snipe sets a trap for a region.
+func (w *world) snipe(f *fault) {
+	t := &trap{confirm: f.rng.IntN(3) > 0, all: f.rng.IntN(2) == 0, sprung: make(chan struct{}), rng: f.rng}
+	f.region.trap.Store(t)
+	timer := time.NewTimer(time.Minute)
+	defer timer.Stop()
+	select {
+	case <-t.sprung:
+		time.Sleep(f.length / 2)
+	case <-timer.C:
+		f.region.trap.CompareAndSwap(t, nil)
+		select {
+		case <-t.sprung:
+		default:
+			return
+		}
+	}
+	for _, m := range f.region.machines {
+		w.bringUp(m)
+	}
+}
+
+// answered springs a region's trap if the answer is one that it waits for.
+func (w *world) answered(r *region, path string) {
+	t := r.trap.Load()
+	if t == nil || (t.confirm && !strings.Contains(path, "/confirm")) || !r.trap.CompareAndSwap(t, nil) {
+		return
+	}
+	lead := (&fault{region: r}).leader()
+	for _, m := range r.machines {
+		if t.all || m == lead {
+			w.story.tell("FAULT", "", "%s loses its power behind the answer to %s", m.id, path)
+			m.crash(0, t.rng)
+		}
+	}
+	close(t.sprung)
 }
 
 // outage lets every node take a snapshot, and takes the power of all of them in the same moment.

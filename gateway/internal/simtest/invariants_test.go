@@ -198,10 +198,12 @@ type event struct {
 	gain  int64
 }
 
+// events are those of the holds that ever counted, by their stamps. What one entry asked for and gave back is left out: a
+// late parcel brings both, and nobody can tell whether it still counted when its neighbours were checked.
 func events(holds map[string]*client.AuditHold) []event {
 	var out []event
 	for _, h := range holds {
-		if !h.Checked || h.Amount == 0 {
+		if !h.Checked || h.Amount == 0 || (h.EndedAt.Equal(h.CheckedAt) && h.Captured == 0) {
 			continue
 		}
 		out = append(out, event{h.CheckedAt, 1, h, h.Amount})

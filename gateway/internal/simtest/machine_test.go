@@ -236,7 +236,7 @@ func randomBytes(seed uint64) func([]byte) {
 	var key [32]byte
 	for i := range 4 {
 		for j := range 8 {
-			key[8*i+j] = byte(seed >> (8 * j) ^ uint64(i)) //nolint:gosec // the lowest byte is meant
+			key[8*i+j] = byte(seed>>(8*j) ^ uint64(i)) //nolint:gosec // the lowest byte is meant
 		}
 	}
 	source := rand.NewChaCha8(key)

@@ -50,6 +50,9 @@ func (w *world) insist(rng *rand.Rand, r *region, about, method, path string, bo
 			out.unknowns++
 			w.story.tell("platform", about, "%s %s at %s: %v", method, path, m.id, err)
 		case status < http.StatusMultipleChoices:
+			if method == http.MethodPost {
+				w.answered(r, path)
+			}
 			return out, nil
 		default:
 			if err := json.Unmarshal([]byte(text), &out.problem); err != nil {
@@ -93,6 +96,9 @@ func (w *world) makeGrants() error {
 			}
 		}
 	}
+	if err := w.makeGrant("g-lost", w.lost[0], w.lost[1]); err != nil {
+		return err
+	}
 	time.Sleep(10 * time.Second) // the beneficiaries' homes hear of them
 	return nil
 }
@@ -113,10 +119,10 @@ func (w *world) makeGrant(id string, payer, beneficiary *human) error {
 		Proofs:    []client.Proof{},
 		ValidFrom: time.Now().Add(8 * time.Hour).Format(time.DateOnly),
 	}
-	if w.rng.IntN(2) == 0 {
+	if id != "g-lost" && w.rng.IntN(2) == 0 {
 		form.AnnualLimit = yuan(int64(40_000 + w.rng.IntN(120_000)))
 	}
-	if w.rng.IntN(3) == 0 {
+	if id != "g-lost" && w.rng.IntN(3) == 0 {
 		form.PerPaymentLimit = yuan(int64(8_000 + w.rng.IntN(20_000)))
 	}
 	got, err := w.insist(w.rng, home, id, http.MethodPost, "/v1/grants", form)

@@ -7,9 +7,6 @@ import (
 	"net/http"
 )
 
-// ghostRegion is played by the simulation; see ghost_test.go.
-const ghostRegion = "440100"
-
 // restless says what is still under way, "" if nothing is.
 func (b *books) restless() string {
 	for _, m := range b.w.machines() {
@@ -115,6 +112,7 @@ func (b *books) check() {
 		b.limits(p)
 	}
 	b.legsAndHolds(pages)
+	b.haunted(pages)
 	for _, r := range b.w.regions {
 		b.replicas(r, pages[r.code])
 	}

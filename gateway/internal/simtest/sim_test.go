@@ -97,6 +97,7 @@ func (w *world) live() {
 	}
 	breaking.Wait()
 	w.mend()
+	living.Go(w.playGhost)
 	living.Wait()
 	w.settle()
 	for _, v := range visits {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -38,6 +39,8 @@ type world struct {
 	directory []byte
 	regions   []*region
 	people    []*human
+	lost      []*human // payer and patient of the region that lost its history
+	ghostRing *keyfile.Ring
 	work      sync.WaitGroup // every goroutine of the simulation
 	books     *books
 }
@@ -48,6 +51,7 @@ type region struct {
 	machines   []*machine
 	ring       *keyfile.Ring
 	peopleFile string
+	trap       atomic.Pointer[trap]
 	core       *adaptertest.SimCore // nil where the region has a Book
 }
 
@@ -109,18 +113,26 @@ func (w *world) makePeople() error {
 			r.core = adaptertest.NewCore(w.seed, time.Now, adaptertest.Faults{})
 			r.peopleFile = ""
 		}
-		for k := range payersEach + beneficiariesEach {
+		each := payersEach + beneficiariesEach
+		if r.code == ghostHome {
+			each += 2
+		}
+		for k := range each {
 			p := &human{Person: client.Person{
 				IDType: client.IDTypeResident, IDNumber: number(r.code, i, k), Name: "王" + string([]rune("甲乙丙丁戊己庚辛")[k]) + string([]rune("京沪榕")[i]),
 				Region: r.code,
 			}, scheme: "310"}
-			if k < payersEach {
+			if k < payersEach || k == payersEach+beneficiariesEach {
 				p.balance = int64(150_000 + w.rng.IntN(350_000))
 				if r.code == coreRegion {
 					p.balance += 200_000 // the floor of that region
 				}
 			}
-			w.people = append(w.people, p)
+			if k < payersEach+beneficiariesEach {
+				w.people = append(w.people, p)
+			} else {
+				w.lost = append(w.lost, p)
+			}
 			file.People = append(file.People, config.Person{
 				IDNumber: p.IDNumber, Name: p.Name, Scheme: p.scheme, Status: "1", Balance: yuan(p.balance),
 				YearOpening: yuan(p.balance), Family: k,
@@ -181,6 +193,13 @@ func (w *world) makeDirectory() error {
 			})
 		}
 	}
+	w.ghostRing = keyfile.NewMemory(emm.New(), keyfile.WithClock(time.Now))
+	keys, err := fillRing(w.ghostRing, now)
+	if err != nil {
+		return err
+	}
+	data.Members = append(data.Members, member(ghostRegion, keys))
+	data.Pairs = append(data.Pairs, federation.Pair{A: ghostHome, B: ghostRegion, From: "1999-01-01"})
 	w.root = config.Root{ID: "root", Public: base64.StdEncoding.EncodeToString(root.Public())}
 	w.directory, err = federation.SignDirectory(data, func(message []byte) (string, []byte, error) {
 		signature, err := root.Sign(message)
@@ -282,6 +301,9 @@ func (w *world) stop() {
 		if err := r.ring.Close(); err != nil {
 			w.story.fault("ring of %s: %v", r.code, err)
 		}
+	}
+	if err := w.ghostRing.Close(); err != nil {
+		w.story.fault("ring: %v", err)
 	}
 	w.cache.Unref()
 	time.Sleep(idleMax)
