@@ -155,6 +155,9 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 		if final(err) {
 			return Answer{}, err
 		}
+		if last != nil && ctx.Err() != nil {
+			err = errors.Join(last, err) // time ran out in the middle of a try: what a node said before is worth more
+		}
 		last = err
 		if pause(ctx, n) != nil {
 			break

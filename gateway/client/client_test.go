@@ -150,7 +150,7 @@ func TestRepeats(t *testing.T) {
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, problem("no_leader", 503, true, "none"))
-	c := newClient(t, client.Options{Nodes: []string{n.URL}, Patience: 50 * time.Millisecond})
+	c := newClient(t, client.Options{Nodes: []string{n.URL}, Patience: time.Second})
 	_, err := c.Rules(context.Background())
 	var last *client.ProblemError
 	if !errors.Is(err, client.ErrUnanswered) || !errors.As(err, &last) || last.Problem.Code != "no_leader" {

@@ -32,7 +32,7 @@ func fences() []fence {
 		{behind: "github.com/hashicorp/raft", only: []string{"consensus/raftlog"}, why: "only consensus/raftlog may"},
 		{
 			behind: "github.com/cockroachdb/pebble",
-			only:   []string{"consensus/raftlog", "gateway/node", "gateway/internal/simtest"},
+			only:   []string{"consensus/raftlog", "consensus/consensustest", "gateway/node", "gateway/internal/simtest"},
 			why:    "the state is reached through consensus.Txn",
 		},
 		{
