@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -183,7 +184,7 @@ func count(t *testing.T, g prometheus.Gatherer, name string) float64 {
 	for _, f := range families {
 		if f.GetName() == name {
 			for _, m := range f.GetMetric() {
-				sum += m.GetCounter().GetValue()
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}
@@ -191,6 +192,20 @@ func count(t *testing.T, g prometheus.Gatherer, name string) float64 {
 }
 
 func (p *played) count(name string) float64 { return count(p.t, p.sh.Registry, name) }
+
+// audited expects an event with a reason, once.
+func (p *played) audited(event, reason string) {
+	p.t.Helper()
+	n := 0
+	for _, line := range p.sh.Audits.List() {
+		if strings.HasPrefix(line, event+" ") && strings.HasSuffix(line, "reason="+reason) {
+			n++
+		}
+	}
+	if n != 1 {
+		p.t.Errorf("%s with reason %s is audited %d times in %q", event, reason, n, p.sh.Audits.List())
+	}
+}
 
 // gate is a Log whose Propose waits while it is shut.
 type gate struct {

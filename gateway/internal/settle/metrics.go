@@ -19,6 +19,7 @@ type Metrics struct {
 	tickets  *prometheus.CounterVec
 	queries  *prometheus.CounterVec
 	stages   *prometheus.CounterVec
+	stops    *prometheus.GaugeVec
 	core     prometheus.Counter
 }
 
@@ -37,12 +38,17 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		tickets:  vec("gongji_tickets_refused_total", "Hold requests without a good ticket.", "peer"),
 		queries:  vec("gongji_queries_dropped_total", "Queries and answers dropped for want of room.", "peer"),
 		stages:   vec("gongji_stage_seconds_total", "Seconds spent by stage of the work.", "stage"),
+		stops: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gongji_link_stopped",
+			Help: "On the leader: 1 while nothing from a peer is applied until people have looked, by reason.",
+		}, []string{"peer", "reason"}),
 		core: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gongji_core_undecided_total", Help: "Calls to the core without a known outcome.",
 		}),
 	}
 	all := []prometheus.Collector{
-		m.parcels, m.messages, m.refusals, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.core,
+		m.parcels, m.messages, m.refusals, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
+		m.core,
 	}
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {
@@ -78,6 +84,14 @@ func (m *Metrics) resent(p federation.Region, n uint64) {
 	m.resends.WithLabelValues(string(p)).Add(float64(n))
 }
 func (m *Metrics) rewound(p federation.Region) { m.rewinds.WithLabelValues(string(p)).Inc() }
+
+// stopped sets and clears the alarm of a link; no reason is none.
+func (m *Metrics) stopped(p federation.Region, reason string, on float64) {
+	if reason != "" {
+		m.stops.WithLabelValues(string(p), reason).Set(on)
+	}
+}
+
 func (m *Metrics) repeated(p federation.Region, n int) {
 	m.repeats.WithLabelValues(string(p)).Add(float64(n))
 }

@@ -187,6 +187,8 @@ func (t *term) ticket(from federation.Region, h *wirepb.HoldRequest, who vault.I
 func (t *term) deliver(ctx context.Context, p *peer) error {
 	var ack time.Time // since when an ack waits to be written
 	var kept, seen int64
+	stopped := ""
+	defer func() { t.s.Metrics.stopped(p.region, stopped, 0) }() // the next leader raises it anew
 	for {
 		var batch []inboundBatch
 		var linger <-chan time.Time
@@ -200,10 +202,12 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		case <-ctx.Done():
 			return nil
 		}
-		c, err := t.needed(p, batch)
+		link, err := t.link(p)
 		if err != nil {
 			return err
 		}
+		stopped = t.alarm(p, &link, stopped)
+		c := t.needed(p, &link, batch)
 		if n := len(batch); n > 0 {
 			seen = batch[n-1].next
 		}
@@ -249,26 +253,51 @@ func hasMessages(c *ledger.Deliver) bool {
 	return false
 }
 
-// needed keeps of a batch what the log does not have yet. Repeats are answered with an ack.
-func (t *term) needed(p *peer, batch []inboundBatch) (*ledger.Deliver, error) {
-	c := &ledger.Deliver{Peer: p.region}
-	if len(batch) == 0 {
-		return c, nil
-	}
+func (t *term) link(p *peer) (ledger.LinkRecord, error) {
 	var link ledger.LinkRecord
 	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
 		var err error
 		link, err = t.s.Ledger.View(r).Link(p.region)
 		return err
 	})
-	if err != nil {
-		return nil, err
+	return link, err
+}
+
+// Why nothing of a link is applied.
+const (
+	stoppedForked   = "forked"    // the same number came with another content
+	stoppedNewEpoch = "new_epoch" // the peer has begun anew
+)
+
+// alarm tells operators when a link stops, once in a leadership, and when it goes on. It returns why the link stands
+// still now.
+func (t *term) alarm(p *peer, link *ledger.LinkRecord, before string) string {
+	now := ""
+	switch {
+	case link.In.Forked:
+		now = stoppedForked
+	case link.NewEpoch != 0:
+		now = stoppedNewEpoch
 	}
+	if now == before {
+		return now
+	}
+	t.s.Metrics.stopped(p.region, before, 0)
+	t.s.Metrics.stopped(p.region, now, 1)
+	if now != "" {
+		t.s.Audit("link_stopped", slog.String("peer", string(p.region)), slog.String("reason", now))
+	}
+	return now
+}
+
+// needed keeps of a batch what the log does not have yet. Repeats are answered with an ack.
+func (t *term) needed(p *peer, link *ledger.LinkRecord, batch []inboundBatch) *ledger.Deliver {
+	c := &ledger.Deliver{Peer: p.region}
 	applied := link.In.Applied
 	for _, b := range batch {
 		q := b.parcel
 		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked
-		if t.fresh(p, &link, applied, &q) {
+		if t.fresh(p, link, applied, &q) {
 			applied = max(applied, q.Messages[len(q.Messages)-1].Number)
 		} else {
 			q.Messages, q.Leaves, q.Header, q.Signature = nil, nil, nil, nil
@@ -277,7 +306,7 @@ func (t *term) needed(p *peer, batch []inboundBatch) (*ledger.Deliver, error) {
 			c.Parcels = append(c.Parcels, q)
 		}
 	}
-	return c, nil
+	return c
 }
 
 // fresh reports whether a parcel's messages can change the state, which has come to applied by the parcels in front of

@@ -126,6 +126,10 @@ func TestForkStopsTheLink(t *testing.T) {
 		if p.linkRecord().In.Applied != 1 || p.commands() != before {
 			t.Error("a forked link goes on")
 		}
+		if n := p.count("gongji_link_stopped"); n != 1 {
+			t.Errorf("the alarm stands at %v", n)
+		}
+		p.audited("link_stopped", "forked")
 	})
 }
 
@@ -142,6 +146,7 @@ func TestNewEpoch(t *testing.T) {
 		if l.NewEpoch != 2 || l.In.Applied != 0 {
 			t.Fatalf("%+v", l)
 		}
+		p.audited("link_stopped", "new_epoch")
 		p.tells(federation.Content{Epoch: 1, Messages: []federation.Message{m}})
 		passes(300 * time.Millisecond)
 		if l = p.linkRecord(); l.In.Forked {
