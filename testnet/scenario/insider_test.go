@@ -471,4 +471,10 @@ func (x *insider) forked(t *testing.T, f *fed, to federation.Region) {
 		links, err := f.links(ctx, string(to))
 		return err == nil && links[string(x.self)].Forked && links[string(x.self)].Applied == last
 	})
+	x.send(t, to) // a heartbeat
+	alarm := fmt.Sprintf(`gongji_link_stopped{peer="%s",reason="forked"}`, x.self)
+	until(t, "the alarm is raised", func(ctx context.Context) bool { return f.counted(ctx, string(to), alarm) == 1 })
+	if lines := f.logLines(t, string(to), `"msg":"audit"`, `"link_stopped"`, `"reason":"forked"`); len(lines) != 1 {
+		t.Errorf("the fork is audited %d times", len(lines))
+	}
 }
