@@ -49,6 +49,9 @@ func (i Identity) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, i.String()) // fmt has nobody to tell of a failure
 }
 
+// MarshalText masks, for JSON and structured logs.
+func (i Identity) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
 // Of is the Identity of a checked person.
 func Of(p person.Person) Identity {
 	return Identity{IDType: p.IDType, Number: p.Number.Clear(), Name: p.Name.Clear(), Region: p.Region}
