@@ -155,5 +155,5 @@ type Status struct {
 	Peers        []string          `json:"peers"`
 	Commands     uint64            `json:"commands"` // applied since start
 	Entries      uint64            `json:"entries"`  // applied since start
-	Refused      string            `json:"refused"`  // why this node refuses to lead, if it does (clock_off, clock_jump, disk_slow)
+	Refused      string            `json:"refused"`  // why it does not want to lead: clock_off, clock_jump, disk_slow
 }

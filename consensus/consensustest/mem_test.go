@@ -76,7 +76,8 @@ func TestMemLeader(t *testing.T) {
 	if _, err := r.Log(0).Propose(t.Context(), []byte("get k")); !errors.Is(err, consensus.ErrNoLeader) {
 		t.Errorf("without a leader: %v", err)
 	}
-	if err := r.Log(1).Read(t.Context(), func(consensus.Reader) error { return nil }); !errors.Is(err, consensus.ErrNoLeader) {
+	err := r.Log(1).Read(t.Context(), func(consensus.Reader) error { return nil })
+	if !errors.Is(err, consensus.ErrNoLeader) {
 		t.Errorf("without a leader: %v", err)
 	}
 	g.SetLeader(0)

@@ -26,6 +26,7 @@ type batcher struct {
 	slots   chan struct{} // one for each entry under way
 	wake    chan struct{} // buffered 1
 	full    chan struct{} // buffered 1: a whole pack waits
+	lull    chan struct{} // buffered 1: no entry is under way
 	entries sync.WaitGroup
 
 	mu      sync.Mutex
@@ -55,7 +56,7 @@ func newBatcher(r *raft.Raft, clock func() (int64, error), t Tuning, m *metrics,
 	return &batcher{
 		raft: r, clock: clock, linger: t.Linger, timeout: t.RPCTimeout, metrics: m, logger: logger,
 		slots: make(chan struct{}, t.EntriesInFlight), wake: make(chan struct{}, 1), full: make(chan struct{}, 1),
-		open: consensus.ErrNoLeader,
+		lull: make(chan struct{}, 1), open: consensus.ErrNoLeader,
 	}
 }
 
@@ -105,7 +106,7 @@ func (b *batcher) submit(p *proposal) error {
 	b.bytes += len(p.command)
 	b.waiting++
 	b.metrics.waiting.Set(float64(b.waiting))
-	full := len(b.queue) >= consensus.PackMax || b.bytes >= consensus.PackBytesMax
+	full := b.fullLocked()
 	b.mu.Unlock()
 	poke(b.wake)
 	if full {
@@ -160,17 +161,18 @@ func (b *batcher) pending() bool {
 	return len(b.queue) > 0
 }
 
-// gather waits a moment for more commands, but only while other entries are under way.
+// gather waits for more commands while other entries are under way, until these are
+// done, a pack is full, or linger is over. So entries are as large as the load allows at no
+// cost of time: on a fast disk one is under way while the next one gathers; between
+// members far apart several are, linger apart.
 func (b *batcher) gather(ctx context.Context) {
+	drain(b.full)
+	drain(b.lull)
 	if b.linger <= 0 || len(b.slots) <= 1 {
 		return
 	}
-	select {
-	case <-b.full: // perhaps of an earlier pack
-	default:
-	}
 	b.mu.Lock()
-	full := len(b.queue) >= consensus.PackMax || b.bytes >= consensus.PackBytesMax
+	full := b.fullLocked()
 	b.mu.Unlock()
 	if full {
 		return
@@ -180,7 +182,19 @@ func (b *batcher) gather(ctx context.Context) {
 	select {
 	case <-timer.C:
 	case <-b.full:
+	case <-b.lull:
 	case <-ctx.Done():
+	}
+}
+
+func (b *batcher) fullLocked() bool {
+	return len(b.queue) >= consensus.PackMax || b.bytes >= consensus.PackBytesMax
+}
+
+func drain(c chan struct{}) {
+	select {
+	case <-c:
+	default:
 	}
 }
 
@@ -211,13 +225,14 @@ func (b *batcher) cut() {
 	// raft takes entries in the order of these calls; its channel is buffered for more
 	// entries than there are slots, so the call does not wait.
 	future := b.raft.Apply(encodePack(first, commands), b.timeout)
-	b.entries.Add(1)
-	go func() {
-		defer b.entries.Done()
+	b.entries.Go(func() {
 		results, err := await(future, len(taken))
 		<-b.slots
+		if len(b.slots) <= 1 { // at most the one that gathers
+			poke(b.lull)
+		}
 		b.answer(taken, results, err)
-	}()
+	})
 }
 
 // takeLocked removes one pack from the queue: up to PackMax commands of PackBytesMax

@@ -123,11 +123,9 @@ func (c *client) peer(ctx context.Context, addr string) (*peerConn, error) {
 	if p == nil {
 		p = &peerConn{ready: make(chan struct{}), dead: make(chan struct{}), calls: make(map[uint64]chan frame)}
 		c.peers[addr] = p
-		c.work.Add(1)
-		go func() {
-			defer c.work.Done()
+		c.work.Go(func() {
 			c.run(p, addr)
-		}()
+		})
 	}
 	c.mu.Unlock()
 	select {

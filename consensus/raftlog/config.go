@@ -78,8 +78,9 @@ type Tuning struct {
 	MemTableSize int   // bytes of Pebble's memtable. 16 MiB
 	CacheSize    int64 // bytes of the block cache when Cache is nil. 64 MiB
 
-	// Linger is how long the leader waits for more commands before it cuts an entry, and
-	// only while other entries are under way: alone a command never waits. At most 10ms. 0
+	// Linger is how long the leader gathers commands for the next entry, and only while others are
+	// under way: a command alone never waits, and the end of the others ends the waiting.
+	// At most 10ms; negative switches it off. 2ms
 	Linger time.Duration
 	// EntriesInFlight is how many entries the leader has under way. 4
 	EntriesInFlight int
@@ -133,6 +134,7 @@ func (t Tuning) withDefaults() Tuning {
 	def(&t.SegmentSize, defaultSegment)
 	def(&t.MemTableSize, defaultMemTable)
 	def(&t.CacheSize, defaultCache)
+	def(&t.Linger, 2*time.Millisecond)
 	def(&t.EntriesInFlight, defaultInFlight)
 	def(&t.MaxRPCsInFlight, defaultRPCs)
 	def(&t.MaxAppendEntries, defaultAppend)
@@ -231,7 +233,7 @@ func (t Tuning) validate() []error {
 	bad(t.SegmentSize < segmentMin || t.SegmentSize > 1<<30, "segment size %d", t.SegmentSize)
 	bad(t.MemTableSize < 64<<10 || t.MemTableSize > 1<<30, "memtable size %d", t.MemTableSize)
 	bad(t.CacheSize < 0, "cache size %d", t.CacheSize)
-	bad(t.Linger < 0 || t.Linger > lingerMax, "linger %v, at most %v", t.Linger, lingerMax)
+	bad(t.Linger > lingerMax, "linger %v, at most %v", t.Linger, lingerMax)
 	bad(t.EntriesInFlight < 1 || t.EntriesInFlight > inFlightMax, "entries in flight %d", t.EntriesInFlight)
 	bad(t.MaxRPCsInFlight < 1, "rpcs in flight %d", t.MaxRPCsInFlight)
 	bad(t.MaxAppendEntries < t.EntriesInFlight || t.MaxAppendEntries > maxAppendEntries,

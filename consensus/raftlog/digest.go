@@ -2,6 +2,7 @@ package raftlog
 
 import (
 	"crypto/sha256"
+	"slices"
 	"sync"
 
 	"gongji/consensus"
@@ -62,18 +63,18 @@ func (d *digests) all() []digestAt {
 // digest that is not this node's, and whether there is one.
 func (d *digests) outvoted(others [][]digestAt, quorum int) (uint64, bool) {
 	mine := d.all()
-	for i := len(mine) - 1; i >= 0; i-- {
+	for _, m := range slices.Backward(mine) {
 		votes := make(map[[sha256.Size]byte]int, len(others))
 		for _, other := range others {
 			for _, o := range other {
-				if o.index == mine[i].index {
+				if o.index == m.index {
 					votes[o.digest]++
 				}
 			}
 		}
 		for digest, n := range votes {
-			if digest != mine[i].digest && n >= quorum {
-				return mine[i].index, true
+			if digest != m.digest && n >= quorum {
+				return m.index, true
 			}
 		}
 	}

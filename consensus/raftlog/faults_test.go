@@ -269,7 +269,7 @@ func TestClockOff(t *testing.T) {
 		if s.Refused != "clock_off" || s.ClockOffset < 2*time.Second {
 			t.Errorf("refused %q, offset %v", s.Refused, s.ClockOffset)
 		}
-		if ahead := lastStamp(r, first).Sub(time.Now()); ahead > time.Second {
+		if ahead := time.Until(lastStamp(r, first)); ahead > time.Second {
 			t.Errorf("stamps are %v ahead", ahead)
 		}
 		clocks[first].set(0)

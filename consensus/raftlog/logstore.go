@@ -99,7 +99,7 @@ func (s *logStore) run() {
 			s.carryOut(w)
 		case <-s.stop:
 			timer := time.NewTimer(s.limit)
-			defer timer.Stop()
+			defer timer.Stop() //nolint:revive // this way out of the loop returns
 			select {
 			case <-s.filer.settled():
 			case <-timer.C: // the rotation failed: the next start cures it

@@ -79,8 +79,7 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 
 func one[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
 	err := reg.Register(*c)
-	var again prometheus.AlreadyRegisteredError
-	if errors.As(err, &again) {
+	if again, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if old, ok := again.ExistingCollector.(C); ok {
 			*c = old
 			return nil

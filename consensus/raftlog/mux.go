@@ -115,11 +115,9 @@ func (m *mux) run() {
 		if err != nil {
 			continue
 		}
-		m.work.Add(1)
-		go func() {
-			defer m.work.Done()
+		m.work.Go(func() {
 			m.accepted(c)
-		}()
+		})
 	}
 }
 

@@ -270,7 +270,7 @@ func (n *Node) handle(ctx context.Context, request []byte) ([]byte, error) {
 		return nil, consensus.ErrBusy
 	}
 	if n.cfg.Handler == nil {
-		return nil, nil //nolint:nilnil // an empty answer
+		return nil, nil
 	}
 	answer := n.cfg.Handler(ctx, request)
 	if len(answer) > consensus.AskMax {

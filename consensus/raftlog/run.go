@@ -69,7 +69,7 @@ func (n *Node) Run(ctx context.Context) error {
 
 // live brings the parts up from the disk to the network, serves, and takes them down in
 // the opposite order.
-func (n *Node) live(ctx context.Context, cancel context.CancelFunc) (failure error) { //nolint:nonamedreturns // deferred steps report their errors
+func (n *Node) live(ctx context.Context, cancel context.CancelFunc) (failure error) {
 	p := &parts{ctx: ctx, self: n.cfg.NodeID, configured: n.cfg.Peers}
 	defer func() { failure = errors.Join(failure, n.closeDisk(p)) }()
 	if err := n.openDisk(ctx, p); err != nil {
@@ -129,7 +129,7 @@ func (n *Node) openDisk(_ context.Context, p *parts) error {
 		return fmt.Errorf("folder %s is in use: %w", d.root, err)
 	}
 	p.lock = lock
-	if err := d.prepare(fs); err != nil {
+	if err = d.prepare(fs); err != nil {
 		return err
 	}
 	p.cache = n.cfg.Cache
@@ -192,13 +192,13 @@ func (n *Node) settleState(ctx context.Context, p *parts) error {
 	if len(metas) > 0 {
 		newest = metas[0]
 	}
-	if err := n.settleLog(p, newest); err != nil {
+	if err = n.settleLog(p, newest); err != nil {
 		return err
 	}
 	if p.store.now().index < newest.Index {
 		n.cfg.Logger.Warn("state is behind the newest snapshot: restoring",
 			slog.Uint64("state", p.store.now().index), slog.Uint64("snapshot", newest.Index))
-		if err := restoreFrom(ctx, p, newest); err != nil {
+		if err = restoreFrom(ctx, p, newest); err != nil {
 			return err
 		}
 	}

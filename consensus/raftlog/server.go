@@ -24,11 +24,9 @@ type conversation struct {
 func (n *Node) serve(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &conversation{node: n, ctx: ctx, out: newOutbox(conn)}
-	c.work.Add(1)
-	go func() {
-		defer c.work.Done()
+	c.work.Go(func() {
 		c.out.run()
-	}()
+	})
 	r := bufio.NewReaderSize(conn, outBuffer)
 	for {
 		f, err := readFrame(r)
@@ -100,9 +98,7 @@ func (c *conversation) ask(f frame) {
 		c.answer(f.id, nil, consensus.ErrNoLeader)
 		return
 	}
-	c.work.Add(1)
-	go func() {
-		defer c.work.Done()
+	c.work.Go(func() {
 		ctx := c.ctx
 		if millis > 0 {
 			limited, cancel := context.WithTimeout(ctx, time.Duration(millis)*time.Millisecond)
@@ -111,7 +107,7 @@ func (c *conversation) ask(f frame) {
 		}
 		value, err := c.node.handle(ctx, request)
 		c.answer(f.id, value, err)
-	}()
+	})
 }
 
 func (c *conversation) index(f frame) {
@@ -120,10 +116,8 @@ func (c *conversation) index(f frame) {
 		c.answer(f.id, nil, consensus.ErrNoLeader)
 		return
 	}
-	c.work.Add(1)
-	go func() {
-		defer c.work.Done()
+	c.work.Go(func() {
 		index, err := p.leaderReads.get(c.ctx)
 		c.answer(f.id, binary.BigEndian.AppendUint64(nil, index), err)
-	}()
+	})
 }

@@ -258,7 +258,7 @@ func (s *store) acquire(ctx context.Context) (*shared, error) {
 			s.mu.Unlock()
 			return nil, consensus.ErrNoLeader
 		default:
-			defer s.mu.Unlock()
+			defer s.mu.Unlock() //nolint:revive // this way out of the loop returns
 			return s.acquireLocked()
 		}
 	}
@@ -299,7 +299,7 @@ func (s *store) release(sh *shared) error {
 }
 
 // view calls fn with the state as it is now.
-func (s *store) view(ctx context.Context, fn func(consensus.Reader) error) (failure error) { //nolint:nonamedreturns // the deferred release reports its error
+func (s *store) view(ctx context.Context, fn func(consensus.Reader) error) (failure error) {
 	sh, err := s.acquire(ctx)
 	if err != nil {
 		return err

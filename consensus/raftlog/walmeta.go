@@ -134,7 +134,7 @@ func (m *walMeta) GetStable(key []byte) ([]byte, error) {
 	defer func() { m.turn <- struct{}{} }()
 	value, ok := m.body.Stable[string(key)]
 	if !ok {
-		return nil, nil //nolint:nilnil // the interface asks for it
+		return nil, nil
 	}
 	return append([]byte{}, value...), nil
 }

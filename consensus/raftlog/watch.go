@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -142,7 +143,7 @@ type progress struct {
 func (n *Node) watchLag(p *parts, others []peerStatus, behind map[string]*progress) {
 	lag := make(map[string]uint64)
 	leads := p.raft.State() == raft.Leader
-	if leads {
+	if leads { //nolint:nestif // one look at each follower, in one place
 		end := p.raft.LastIndex()
 		for _, o := range others {
 			lag[o.id] = end - min(end, o.lastIndex)
@@ -185,9 +186,7 @@ func (n *Node) Status() consensus.Status {
 		ID: n.cfg.NodeID, State: "stopped", Term: n.known.Term, ClockOffset: n.offset, Refused: n.refusal(),
 		Lag: make(map[string]uint64, len(n.lag)),
 	}
-	for id, entries := range n.lag {
-		s.Lag[id] = entries
-	}
+	maps.Copy(s.Lag, n.lag)
 	p := n.parts
 	n.mu.Unlock()
 	if p == nil {
