@@ -130,6 +130,30 @@ func TestCoreCounts(t *testing.T) {
 	}
 }
 
+// TestOpenHoldsOfACore: what is asked of the core counts against the balance from the check on, although the core
+// does not know of it yet; what it frees is free.
+func TestOpenHoldsOfACore(t *testing.T) {
+	t.Parallel()
+	f := withCore(t)
+	says := func(c *ledger.CoreResult) {
+		facts(10000, 0)(c)
+		c.Facts.Opening = 1_000_000
+	}
+	_, a := f.asks("80.00")
+	_, b := f.asks("80.00")
+	f.answers(a, hold.CallPerson, says)
+	f.answers(b, hold.CallPerson, says)
+	if h := f.hold(b); h.Amount != 2000 || h.LimitedBy != policy.CodeBalanceInsufficient {
+		t.Fatalf("%+v", h)
+	}
+	f.answers(a, hold.CallHold, refusedBy(adapters.ReasonBalance))
+	_, c := f.asks("90.00")
+	f.answers(c, hold.CallPerson, says)
+	if h := f.hold(c); h.Amount != 8000 || h.LimitedBy != policy.CodeBalanceInsufficient {
+		t.Fatalf("%+v", h)
+	}
+}
+
 // TestCoreRefuses to know the person, to hold.
 func TestCoreRefuses(t *testing.T) {
 	t.Parallel()

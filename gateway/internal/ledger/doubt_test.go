@@ -235,7 +235,7 @@ func TestReleaseOfAHoldNeverSeen(t *testing.T) {
 		f.say(shanghai, beijing, request(f, "late"), &f.mother)
 		f.wantHold(leg, c.want)
 		f.wantAccount(f.son, "200.00", "0.00")
-		if w := f.waiting(beijing, shanghai); w[len(w)-1].GetOutcome().GetState() != c.want.String() {
+		if w := f.waiting(beijing, shanghai); len(w) != 3 || w[2].GetOutcome().GetState() != c.want.String() {
 			t.Errorf("%s: %v", name, w)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/wire/wirepb"
 )
 
 // number is the person number of somebody at a region; empty when the region does not know them.
@@ -262,7 +263,7 @@ func TestOrder(t *testing.T) {
 // TestBothConsents: where the rules ask for both, the grant waits for the beneficiary, who accepts at home.
 func TestBothConsents(t *testing.T) {
 	t.Parallel()
-	f := federationOf(t, beijing, fuzhou)
+	f := federationOf(t, beijing, fuzhou, shanghai)
 	rules, err := policy.PilotRules("110000")
 	if err != nil {
 		t.Fatal(err)
@@ -277,6 +278,12 @@ func TestBothConsents(t *testing.T) {
 		t.Fatalf("%+v", rec)
 	}
 	f.want(f.pays(fuzhou, mother, "10.00"), "declined 0.00/10.00")
+	f.say(shanghai, beijing, &wirepb.Body{Kind: &wirepb.Body_GrantConsent{
+		GrantConsent: &wirepb.GrantConsent{GrantId: id},
+	}}, nil) // nobody else consents for her
+	if g, err := f.view(beijing).Grant(id); err != nil || g.Status != grant.StatusPending {
+		t.Fatalf("%+v, %v", g, err)
+	}
 	accept := &ledger.AcceptGrant{Request: f.request(), GrantID: id}
 	f.done(fuzhou, accept)
 	if out := f.done(fuzhou, accept); !out.Replay {

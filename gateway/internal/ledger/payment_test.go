@@ -429,7 +429,14 @@ func TestOneBillAtOnce(t *testing.T) {
 	if err != nil || used != yuan(t, "200.00") {
 		t.Errorf("%s used of 200.00", used)
 	}
+	f.cancels(f.payment(two.PaymentID)) // and what one gives back, the other one keeps
+	f.flow()
+	if used, err = f.view(shanghai).BillUsed(one.Institution, one.Bill.ID); err != nil || used != yuan(t, "100.00") {
+		t.Errorf("%s used of 100.00", used)
+	}
 	three := two
+	three.Request, three.PaymentID = f.request(), f.id("p", shanghai)
+	f.done(shanghai, &three)
 	three.Request, three.PaymentID, three.Amount = f.request(), f.id("p", shanghai), 1
 	f.refused(shanghai, &three, policy.CodeAmountExceedsSelfBorne)
 	three.Institution = "H31000000002" // another institution's bill of the same number is another bill

@@ -151,7 +151,6 @@ func TestManyDeadlinesAtOnce(t *testing.T) {
 	if next := m.l.NextDue(); !next.Equal(due) {
 		t.Errorf("the next is due at %s", next)
 	}
-	// What has not fired yet is too late all the same.
 	m.do(due.Add(time.Second), &Tick{})
 	if n := left(); n != 0 {
 		t.Errorf("%d are left", n)

@@ -240,7 +240,8 @@ func TestPrintsMasked(t *testing.T) {
 	b.Write(doc)
 	slog.New(slog.NewJSONHandler(&b, nil)).LogAttrs(t.Context(), slog.LevelInfo, "x", slog.Any("who", zhang))
 	slog.New(slog.NewTextHandler(&b, nil)).LogAttrs(t.Context(), slog.LevelInfo, "x", slog.Any("who", zhang))
-	for _, secret := range []string{zhang.Number, zhang.Name, fmt.Sprintf("%x", zhang.Number), fmt.Sprintf("%x", zhang.Name)} {
+	number, name := fmt.Sprintf("%x", zhang.Number), fmt.Sprintf("%x", zhang.Name)
+	for _, secret := range []string{zhang.Number, zhang.Name, number, name} {
 		if strings.Contains(b.String(), secret) {
 			t.Errorf("%q shows in %s", secret, b.String())
 		}
@@ -290,7 +291,8 @@ func TestRead(t *testing.T) {
 		"region":      {IDType: "01", Number: zhang.Number, Name: zhang.Name, Region: "11"},
 	} {
 		_, err := vault.Read(vault.Clear(bad))
-		if err == nil || strings.Contains(err.Error(), bad.Number) || (bad.Name != "" && strings.Contains(err.Error(), bad.Name)) {
+		if err == nil || strings.Contains(err.Error(), bad.Number) ||
+			bad.Name != "" && strings.Contains(err.Error(), bad.Name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
