@@ -45,19 +45,19 @@ type end struct {
 }
 
 // drove starts the load. stop ends the driving and waits until every payment has ended.
-func drove(t *testing.T, f *fed, pairs []topology.Pair) (d *drive, stop func()) {
+func drove(t *testing.T, f *fed, pairs []topology.Pair) (*drive, func()) {
 	t.Helper()
 	for _, p := range pairs {
 		f.grant(t, p)
 	}
-	d = &drive{fed: f, pairs: pairs, ends: map[string]end{}, refused: map[string]int{}}
+	d := &drive{fed: f, pairs: pairs, ends: map[string]end{}, refused: map[string]int{}}
 	driving, enough := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		d.run(driving, context.WithoutCancel(t.Context()))
 	}()
-	stop = func() {
+	stop := func() {
 		enough()
 		<-done
 	}
@@ -144,7 +144,7 @@ func (d *drive) settled(t *testing.T) {
 	until(t, "the outboxes are empty", d.fed.drained)
 	inBooks, fen := 0, int64(0)
 	for _, r := range d.fed.session.Regions {
-		b := d.fed.read(t, r.Code)
+		b := d.fed.read(t.Context(), t, r.Code)
 		for _, p := range b.payments {
 			if !ended(p.State) {
 				t.Errorf("payment %s of %s is %s", p.ID, r.Code, p.State)

@@ -263,12 +263,12 @@ type books struct {
 }
 
 // read reads the audit of a region from whichever node answers.
-func (f *fed) read(t *testing.T, code string) books {
+func (f *fed) read(ctx context.Context, t *testing.T, code string) books {
 	t.Helper()
 	b := books{map[string]client.AuditAccount{}, map[string]client.AuditHold{}, map[string]client.AuditPayment{}}
 	source := f.source()
 	defer source.Close()
-	err := source.Audit(t.Context(), code, func(l client.AuditLine) error {
+	err := source.Audit(ctx, code, func(l client.AuditLine) error {
 		switch {
 		case l.Account != nil:
 			b.accounts[l.Account.Account] = *l.Account

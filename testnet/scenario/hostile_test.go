@@ -57,7 +57,7 @@ func (f *fed) states(t *testing.T) map[string]state {
 	t.Helper()
 	out := map[string]state{}
 	for _, r := range f.session.Regions {
-		b := f.read(t, r.Code)
+		b := f.read(t.Context(), t, r.Code)
 		out[r.Code] = state{text(t, b.accounts), text(t, b.holds), text(t, b.payments)}
 	}
 	return out
@@ -157,10 +157,10 @@ func TestPlainClientOnTheLane(t *testing.T) {
 	from, to := federation.Region(pair.Visit), federation.Region(pair.Payer.Region)
 	lane := federation.Lane{From: from, To: to}
 	client := newPlain(t, f.session.Kafka...)
-	records := client.all(t, lane)
+	records := client.all(t.Context(), t, lane)
 	genuine, numbered := withMessages(t, newMember(t, f.dir, string(to)), lane, records)
-	back := client.all(t, federation.Lane{From: to, To: from})
-	stray := client.all(t, federation.Lane{From: from, To: federation.Region(pair.Beneficiary.Region)})
+	back := client.all(t.Context(), t, federation.Lane{From: to, To: from})
+	stray := client.all(t.Context(), t, federation.Lane{From: from, To: federation.Region(pair.Beneficiary.Region)})
 	list := forgeries(genuine, back[0].Value, stray[0].Value)
 
 	names := map[federation.Refusal]string{}

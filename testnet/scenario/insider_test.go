@@ -34,11 +34,7 @@ type insider struct {
 // takeOver stops a region's nodes and learns from the lanes how far its links are.
 func takeOver(t *testing.T, f *fed, code string) *insider {
 	t.Helper()
-	for _, n := range f.nodes(code) {
-		if err := syscall.Kill(n.PID, syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-	}
+	f.signal(t, code, syscall.SIGSTOP)
 	x := &insider{
 		member: newMember(t, f.dir, code), bus: newPlain(t, f.session.Kafka...),
 		out: map[federation.Region]federation.Out{}, acks: map[federation.Region]federation.Ack{},
@@ -51,7 +47,7 @@ func takeOver(t *testing.T, f *fed, code string) *insider {
 		peer := newMember(t, f.dir, r.Code)
 		lane := federation.Lane{From: x.self, To: peer.self}
 		out := federation.Out{Epoch: 1}
-		for _, record := range x.bus.all(t, lane) {
+		for _, record := range x.bus.all(t.Context(), t, lane) {
 			o, err := federation.Unpack(peer.dir, peer, lane, time.Now(), record.Value)
 			if err != nil {
 				t.Fatal(err)
@@ -63,16 +59,16 @@ func takeOver(t *testing.T, f *fed, code string) *insider {
 			}
 		}
 		x.out[peer.self] = out
-		x.hear(t, peer.self) // and forget what was said before
+		x.hear(t.Context(), t, peer.self) // and forget what was said before
 	}
 	return x
 }
 
 // hear returns the messages that have come from a region since the last time.
-func (x *insider) hear(t *testing.T, from federation.Region) []heard {
+func (x *insider) hear(ctx context.Context, t *testing.T, from federation.Region) []heard {
 	t.Helper()
 	lane := federation.Lane{From: from, To: x.self}
-	records, next, err := x.bus.fetch(t.Context(), lane, x.read[from])
+	records, next, err := x.bus.fetch(ctx, lane, x.read[from])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +88,7 @@ func (x *insider) hear(t *testing.T, from federation.Region) []heard {
 		}
 	}
 	if len(records) > 0 {
-		return append(out, x.hear(t, from)...)
+		return append(out, x.hear(ctx, t, from)...)
 	}
 	return out
 }
@@ -230,10 +226,12 @@ func (h hold) body() []byte {
 }
 
 // answer waits for what a payer's home says to a hold.
-func (x *insider) answer(t *testing.T, from federation.Region, id string) (amount int64, code string) {
+func (x *insider) answer(t *testing.T, from federation.Region, id string) (int64, string) {
 	t.Helper()
-	until(t, string(from)+" answers hold "+id, func(context.Context) bool {
-		for _, h := range x.hear(t, from) {
+	var amount int64
+	var code string
+	until(t, string(from)+" answers hold "+id, func(ctx context.Context) bool {
+		for _, h := range x.hear(ctx, t, from) {
 			texts, _ := fieldsOf(t, h.message.Body)
 			if raw, ok := texts[kindHoldAnswer]; ok {
 				said, numbers := fieldsOf(t, raw)
@@ -256,8 +254,8 @@ func (x *insider) lookUp(t *testing.T, home federation.Region, payment string, w
 	})), who)
 	x.send(t, home, query)
 	var ticket []byte
-	until(t, "a ticket comes", func(context.Context) bool {
-		for _, h := range x.hear(t, home) {
+	until(t, "a ticket comes", func(ctx context.Context) bool {
+		for _, h := range x.hear(ctx, t, home) {
 			if h.message.Class == federation.Answer && h.message.ID == query.ID {
 				ticket = h.proof
 				return true
@@ -290,11 +288,12 @@ func (x *insider) ownTicket(t *testing.T, h hold, payerHome federation.Region) [
 // fenAsked is what the insider is after.
 const fenAsked = 5000
 
-// genuineTicket finds the ticket that a payment of the region itself was made with, and that payment's id.
-func genuineTicket(t *testing.T, f *fed, lane federation.Lane) (ticket []byte, payment string) {
+// genuineTicket finds the ticket that a payment of the region itself was made with, and returns it with that payment's
+// id.
+func genuineTicket(t *testing.T, f *fed, lane federation.Lane) ([]byte, string) {
 	t.Helper()
 	to := newMember(t, f.dir, string(lane.To))
-	for _, r := range newPlain(t, f.session.Kafka...).all(t, lane) {
+	for _, r := range newPlain(t, f.session.Kafka...).all(t.Context(), t, lane) {
 		o, err := federation.Unpack(to.dir, to, lane, time.Now(), r.Value)
 		if err != nil {
 			t.Fatal(err)
@@ -374,7 +373,7 @@ func TestMemberWithBadIntentions(t *testing.T) {
 	x := takeOver(t, r.fed, pair.Visit)
 	payerHome := federation.Region(pair.Payer.Region)
 	refusedName := fmt.Sprintf(`gongji_tickets_refused_total{peer="%s"}`, x.self)
-	before := r.read(t, pair.Payer.Region)
+	before := r.read(t.Context(), t, pair.Payer.Region)
 
 	list := x.attempts(t, r.fed, pair, grant, otherGrant)
 	for _, a := range list {
@@ -391,7 +390,7 @@ func TestMemberWithBadIntentions(t *testing.T) {
 	if n := r.counted(t.Context(), pair.Payer.Region, refusedName); n != float64(len(list)) {
 		t.Errorf("%v tickets counted as refused, want %d", n, len(list))
 	}
-	after := r.read(t, pair.Payer.Region)
+	after := r.read(t.Context(), t, pair.Payer.Region)
 	if !maps.Equal(before.accounts, after.accounts) {
 		t.Errorf("accounts have changed:\nbefore %+v\nafter  %+v", before.accounts, after.accounts)
 	}
@@ -416,18 +415,18 @@ func (x *insider) honest(t *testing.T, f *fed, pair topology.Pair, grant string)
 	if amount, code := x.answer(t, payerHome, h.id); amount != fenAsked || code != "" {
 		t.Errorf("an honest request: %d fen held, code %q; want %d", amount, code, fenAsked)
 	}
-	got := f.read(t, pair.Payer.Region).holds[h.id]
+	got := f.read(t.Context(), t, pair.Payer.Region).holds[h.id]
 	if got.State != "placed" || got.CoreState != "open" || got.CoreHeld != fenAsked {
 		t.Errorf("an honest request: %+v", got)
 	}
 	x.send(t, payerHome, x.numbered(payerHome, bodyOf(kindRelease, record(map[protowire.Number]any{
 		1: h.id, 2: h.payment, 3: h.id + "-r",
 	})), nil))
-	until(t, "the hold is released", func(context.Context) bool {
-		got = f.read(t, pair.Payer.Region).holds[h.id]
+	until(t, "the hold is released", func(ctx context.Context) bool {
+		got = f.read(ctx, t, pair.Payer.Region).holds[h.id]
 		return got.State == "released" && got.CoreState == "released"
 	})
-	if held := f.read(t, pair.Payer.Region).accounts[got.Account].Held; held != 0 {
+	if held := f.read(t.Context(), t, pair.Payer.Region).accounts[got.Account].Held; held != 0 {
 		t.Errorf("after the release %d fen are held", held)
 	}
 }

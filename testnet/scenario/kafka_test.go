@@ -3,9 +3,11 @@
 package scenario_test
 
 import (
+	"context"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,17 +50,17 @@ func TestStoryOnRealKafka(t *testing.T) {
 	for _, topic := range topology.Topics() {
 		codes := strings.Split(topic, ".")
 		lane := federation.Lane{From: federation.Region(codes[1]), To: federation.Region(codes[2])}
-		if n := len(client.all(t, lane)); n == 0 {
+		if n := len(client.all(t.Context(), t, lane)); n == 0 {
 			t.Errorf("nothing was ever said on %s of the real broker", topic)
 		}
 	}
 }
 
 // underLoad starts a federation on a real broker, and a load on it.
-func underLoad(t *testing.T, broker *realkafka.Broker) (*running, *drive, func()) {
+func underLoad(t *testing.T, broker *realkafka.Broker, args ...string) (*running, *drive, func()) {
 	t.Helper()
-	r := up(t, filepath.Join(t.TempDir(), "net"), "--kafka", broker.Addr(), "--base-port", strconv.Itoa(freeBase(t)),
-		"--load-accounts", strconv.Itoa(loadPairs))
+	r := up(t, filepath.Join(t.TempDir(), "net"), append(args, "--kafka", broker.Addr(),
+		"--base-port", strconv.Itoa(freeBase(t)), "--load-accounts", strconv.Itoa(loadPairs))...)
 	d, stop := drove(t, r.fed, r.pairs)
 	d.mustHave(t, 3*loadRate)
 	return r, d, stop
@@ -102,14 +104,56 @@ func TestKafkaKilledUnderLoad(t *testing.T) {
 	r.end(t)
 }
 
-// TestKafkaLosesItsDiskUnderLoad: the broker comes back empty. What it had acknowledged and the receivers had not read
-// is sent again by the links.
+// unread returns how many parcels with numbered messages stand on a lane behind the first ones.
+func unread(
+	ctx context.Context, t *testing.T, client *plain, to *member, lane federation.Lane, first int,
+) int {
+	t.Helper()
+	n := 0
+	for _, r := range client.all(ctx, t, lane)[first:] {
+		o, err := federation.Unpack(to.dir, to, lane, time.Now(), r.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range o.Messages {
+			if o.Messages[i].Class == federation.Numbered {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
+
+// signal sends a signal to all processes of a region.
+func (f *fed) signal(t *testing.T, code string, s syscall.Signal) {
+	t.Helper()
+	for _, n := range f.nodes(code) {
+		if err := syscall.Kill(n.PID, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestKafkaLosesItsDiskUnderLoad: the broker comes back empty. One region stood still before, so there is what the
+// broker had acknowledged to the senders and nobody had read. The links send it again.
 func TestKafkaLosesItsDiskUnderLoad(t *testing.T) {
 	broker := realKafka(t)
-	r, d, stop := underLoad(t, broker)
+	r, d, stop := underLoad(t, broker, "--processes")
+	const still = "110000"
+	client, to := newPlain(t, broker.Addr()), newMember(t, r.dir, still)
+	r.signal(t, still, syscall.SIGSTOP)
+	for _, lane := range lanesTo(still) {
+		first := len(client.all(t.Context(), t, lane))
+		// What answers a fetch that was under way is read later; of three parcels at least two are lost.
+		until(t, "three parcels that nobody has read on "+lane.Topic(), func(ctx context.Context) bool {
+			return unread(ctx, t, client, to, lane, first) >= 3
+		})
+	}
 	if err := broker.Kill(); err != nil {
 		t.Fatal(err)
 	}
+	r.signal(t, still, syscall.SIGCONT)
 	if err := broker.Wipe(t.Context()); err != nil {
 		t.Fatal(err)
 	}

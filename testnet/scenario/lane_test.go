@@ -75,11 +75,11 @@ func (p *plain) fetch(ctx context.Context, lane federation.Lane, offset int64) (
 }
 
 // all returns everything that stands on a lane now.
-func (p *plain) all(t *testing.T, lane federation.Lane) []federation.Record {
+func (p *plain) all(ctx context.Context, t *testing.T, lane federation.Lane) []federation.Record {
 	t.Helper()
 	var out []federation.Record
 	for offset := int64(0); ; {
-		some, next, err := p.fetch(t.Context(), lane, offset)
+		some, next, err := p.fetch(ctx, lane, offset)
 		if err != nil {
 			t.Fatal(err)
 		}

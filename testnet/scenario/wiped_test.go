@@ -50,8 +50,9 @@ func shortLogs(t *testing.T, dir string) {
 
 // cutLeader waits until the leader of some region has deleted the first file of its log, so that nobody can get the
 // oldest entries from it, and returns it with a follower of the same region.
-func (f *fed) cutLeader(t *testing.T) (leader, follower topology.SessionNode) {
+func (f *fed) cutLeader(t *testing.T) (topology.SessionNode, topology.SessionNode) {
 	t.Helper()
+	var leader, follower topology.SessionNode
 	until(t, "a leader has deleted the beginning of its log", func(ctx context.Context) bool {
 		for _, r := range f.session.Regions {
 			for i, n := range r.Nodes {

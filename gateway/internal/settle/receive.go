@@ -222,7 +222,7 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		p.withAck(c)
 		c.NextOffset = seen
 		if err := t.put(ctx, c); err != nil {
-			return nil //nolint:nilerr // leadership is going; the next leader reads the lane again
+			return nil // leadership is going; the next leader reads the lane again
 		}
 		ack, kept = time.Time{}, seen
 	}
