@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,11 @@ func startLoad(t *testing.T, r *consensustest.Running, size int) *load {
 					return
 				case <-time.After(5 * time.Millisecond): // virtual time stands still while anybody works
 				}
-				l.one(t, fmt.Sprintf("once %d.%d sum 1", client, i), (client+i)%size)
+				l.one(t, fmt.Sprintf("once %d.%d sum 1", client, i), (client+i)%size, true)
+				if i%20 == 19 { // fills Pebble's memory, so that it writes between snapshots
+					l.one(t, fmt.Sprintf("fill big%d %d", client, 20_000+i), (client+i)%size, false)
+					l.one(t, fmt.Sprintf("set large%d %s", client, strings.Repeat("x", 5_000+i)), (client+i)%size, false)
+				}
 			}
 		})
 	}
@@ -45,13 +50,13 @@ func startLoad(t *testing.T, r *consensustest.Running, size int) *load {
 }
 
 // one repeats a command until it is acknowledged; its node may be down, so it goes round.
-func (l *load) one(t *testing.T, command string, node int) {
+func (l *load) one(t *testing.T, command string, node int, counts bool) {
 	for {
 		cuts := l.cutPower(0)
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		_, err := l.r.Log(node).Propose(ctx, []byte(command))
 		cancel()
-		if err == nil && l.hear(cuts) {
+		if err == nil && l.hear(cuts, counts) {
 			return
 		}
 		if err != nil && !errors.Is(err, consensus.ErrNoLeader) && !errors.Is(err, consensus.ErrUnknown) &&
@@ -65,10 +70,10 @@ func (l *load) one(t *testing.T, command string, node int) {
 }
 
 // hear counts an answer, unless the power was cut meanwhile.
-func (l *load) hear(cuts int) bool {
+func (l *load) hear(cuts int, counts bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cuts == cuts {
+	if l.cuts == cuts && counts {
 		l.done++
 	}
 	return l.cuts == cuts
@@ -179,6 +184,74 @@ func TestKilledOneByOne(t *testing.T) {
 		}
 		l.finish(t)
 	})
+}
+
+// TestCrashInRestore cuts the power of a follower at every step of being sent a snapshot
+// over a log and a state of its own: it opens the old state or the new one, and catches up.
+func TestCrashInRestore(t *testing.T) {
+	for _, percent := range []int{0, 40} {
+		synctest.Test(t, func(t *testing.T) { crashInRestore(t, percent) })
+	}
+}
+
+func crashInRestore(t *testing.T, percent int) {
+	g := newMemGroup(t, 3)
+	g.tune = func(t *raftlog.Tuning) {
+		t.Heartbeat, t.TrailingLogs, t.SegmentSize = time.Second, 4, 64<<10
+		t.SnapshotInterval, t.SnapshotThreshold = time.Hour, 1<<30
+	}
+	rng := rand.New(rand.NewPCG(4, 4))
+	r := consensustest.Start(t, g.cluster())
+	restores := 0
+	for step := 10; step < 64; step++ {
+		victim := (r.Leader() + 1) % 3
+		other := (victim + 1) % 3
+		r.Do(other, fmt.Sprintf("set seen %d", step))
+		r.Same()
+		if err := r.Stop(victim); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 12 {
+			r.Do(other, fmt.Sprintf("set k%d %d", i, step))
+			// raft-wal goes on reading what was cut off in the segment it writes to.
+			r.Do(other, fmt.Sprintf("set b%d %s", i, strings.Repeat("x", 10_000)))
+		}
+		for i := range 3 {
+			if i != victim {
+				if err := nodeOf(t, r, i).Snapshot(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		fs := &tripFS{CrashFS: g.disk(victim), rng: rng, left: step, percent: percent}
+		g.setDisk(victim, fs)
+		log := r.Run(victim)
+		r.Until("the power was cut, or it came so far", func() bool {
+			return fs.after() != nil || log.Status().AppliedIndex >= r.Log(other).Status().AppliedIndex
+		})
+		g.net.isolate(g.addrs[victim], true)
+		disk := fs.after()
+		if disk == nil {
+			disk = fs.PowerCut(0, nil)
+		}
+		restores += int(log.Status().Snapshots)
+		if err := r.Stop(victim); err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		g.setDisk(victim, disk)
+		g.net.isolate(g.addrs[victim], false)
+		r.Run(victim)
+		r.Same()
+		if r.Stopped(victim) {
+			t.Fatalf("step %d: %v", step, r.Ended(victim))
+		}
+		if got := r.Get(victim, "k11"); got != fmt.Sprint(step) {
+			t.Fatalf("step %d: read %q", step, got)
+		}
+	}
+	if restores == 0 {
+		t.Error("no snapshot was ever sent")
+	}
 }
 
 // TestWipedNode: a node that lost its disk comes back by a snapshot, after the log
