@@ -12,9 +12,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -75,7 +77,7 @@ type Node struct {
 	ledger   *ledger.Ledger
 	settler  *settle.Settler
 	bus      federation.Bus
-	ownBus   bool
+	owned    []io.Closer // opened by New
 	sealer   *sealer
 	vault    *vault.Vault
 	roots    federation.Roots
@@ -140,9 +142,12 @@ func (n *Node) openCrypto() error {
 		if err != nil {
 			return err
 		}
-		if ring, err = keyfile.Open(n.cfg.Keys.Dir, kek, chosen); err != nil {
+		opened, err := keyfile.Open(n.cfg.Keys.Dir, kek, chosen)
+		if err != nil {
 			return err
 		}
+		ring = opened
+		n.owned = append(n.owned, opened)
 	}
 	opinion, err := secondopinion.New(secondopinion.Config{
 		Chosen: chosen, Other: other, Now: n.deps.Clock, Logger: n.deps.Logger, Registerer: n.registry,
@@ -189,8 +194,12 @@ func (n *Node) openBus() error {
 		Brokers: n.cfg.Kafka.Brokers, Dial: n.deps.KafkaDial, CreateTopics: n.cfg.Kafka.CreateTopics,
 		Replication: n.cfg.Kafka.Replicas, ClientID: n.cfg.NodeID, Logger: n.deps.Logger,
 	})
-	n.bus, n.ownBus = bus, true
-	return err
+	if err != nil {
+		return err
+	}
+	n.bus = bus
+	n.owned = append(n.owned, bus)
+	return nil
 }
 
 func (n *Node) openLog() error {
@@ -364,11 +373,13 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
+// close releases what New has opened itself, the last first.
 func (n *Node) close() error {
-	if n.ownBus && n.bus != nil {
-		return n.bus.Close()
+	var err error
+	for _, c := range slices.Backward(n.owned) {
+		err = errors.Join(err, c.Close())
 	}
-	return nil
+	return err
 }
 
 const (

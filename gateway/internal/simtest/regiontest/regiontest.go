@@ -62,9 +62,10 @@ type Federation struct {
 	Root      *Sealer
 	Regions   map[federation.Region]*Region
 
+	Roots federation.Roots
+
 	config Config
 	bus    federation.Bus
-	roots  federation.Roots
 	signed []byte
 }
 
@@ -141,7 +142,7 @@ func random(b []byte) { _, _ = rand.Read(b) } // never fails: crypto/rand ends t
 
 // New makes the keys, the directory and the regions. It starts nothing.
 func New(c Config) (*Federation, error) {
-	if len(c.Codes) == 0 {
+	if len(c.Codes) == 0 && len(c.Absent) == 0 {
 		c.Codes = []federation.Region{Beijing, Shanghai, Fuzhou}
 	}
 	if c.Timing == (settle.Timing{}) {
@@ -219,11 +220,11 @@ func (f *Federation) makeDirectory() error {
 	if err != nil {
 		return err
 	}
-	f.roots = federation.Roots{Keys: []federation.RootKey{{ID: k.ID, Public: k.Public}}, Threshold: 1}
+	f.Roots = federation.Roots{Keys: []federation.RootKey{{ID: k.ID, Public: k.Public}}, Threshold: 1}
 	if f.signed, err = federation.SignDirectory(f.Data, root.Sign); err != nil {
 		return fmt.Errorf("regiontest: directory: %w", err)
 	}
-	f.Directory, err = federation.ReadDirectory(root, f.roots, f.signed, nil)
+	f.Directory, err = federation.ReadDirectory(root, f.Roots, f.signed, nil)
 	return err
 }
 
