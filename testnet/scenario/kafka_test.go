@@ -20,7 +20,7 @@ import (
 const (
 	kafkaDown = 5 * time.Second
 	// flowLimit is a generous bound on what is promised to take 3 s; kafka.Reader needs more than 15 s.
-	flowLimit = 10 * time.Second
+	flowLimit = 14 * time.Second
 	loadPairs = 30
 )
 
