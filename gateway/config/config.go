@@ -175,7 +175,6 @@ type Timing struct {
 	Heartbeat        time.Duration `yaml:"heartbeat"`         // to each peer region, when nothing else flows
 	UnreachableAfter time.Duration `yaml:"unreachable_after"` // a region not heard of for so long is unreachable
 	QueryTimeout     time.Duration `yaml:"query_timeout"`     // a look-up at the beneficiary's home
-	Request          time.Duration `yaml:"request"`           // one API request as a whole
 	Shutdown         time.Duration `yaml:"shutdown"`          // requests under way may end
 }
 
@@ -204,7 +203,6 @@ func Default() Config {
 			Heartbeat:        time.Second,
 			UnreachableAfter: 5 * time.Second,
 			QueryTimeout:     3 * time.Second,
-			Request:          45 * time.Second, // longer than any wait that a request may ask for
 			Shutdown:         5 * time.Second,
 		},
 	}

@@ -192,7 +192,6 @@ func (t Timing) validate(p *problems) {
 		{"heartbeat", t.Heartbeat, 50 * time.Millisecond, time.Minute},
 		{"unreachable_after", t.UnreachableAfter, 100 * time.Millisecond, 10 * time.Minute},
 		{"query_timeout", t.QueryTimeout, 100 * time.Millisecond, time.Minute},
-		{"request", t.Request, time.Second, 10 * time.Minute},
 		{"shutdown", t.Shutdown, 0, time.Minute},
 	} {
 		p.check(f.value >= f.low && f.value <= f.high, "timing."+f.field, fmt.Sprintf("must be %s to %s", f.low, f.high))

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -125,6 +126,10 @@ func (d Deps) withDefaults(cfg config.Config) Deps {
 	return d
 }
 
+// disagreements is the folder, below the node's own, in which signatures are kept that the two engines judge
+// differently.
+const disagreements = "disagreements"
+
 // openCrypto opens the key ring and lets the engines prove themselves.
 func (n *Node) openCrypto() error {
 	chosen, other := emm.New(), gmsm.New()
@@ -149,9 +154,17 @@ func (n *Node) openCrypto() error {
 		ring = opened
 		n.owned = append(n.owned, opened)
 	}
-	opinion, err := secondopinion.New(secondopinion.Config{
+	doubts := secondopinion.Config{
 		Chosen: chosen, Other: other, Now: n.deps.Clock, Logger: n.deps.Logger, Registerer: n.registry,
-	})
+	}
+	if n.deps.FS == nil { // a simulation keeps nothing on the real disk
+		folder, err := secondopinion.NewFolder(filepath.Join(n.cfg.DataDir, disagreements))
+		if err != nil {
+			return err
+		}
+		doubts.Sink = folder
+	}
+	opinion, err := secondopinion.New(doubts)
 	if err != nil {
 		return err
 	}
