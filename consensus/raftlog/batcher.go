@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 
 	"gongji/consensus"
 )
+
+// waitingBytesMax bounds the bytes of all commands taken and not answered, beside their
+// number: more are refused with ErrBusy.
+const waitingBytesMax = 64 << 20
 
 // batcher collects the commands that wait on the leader and puts them into entries.
 // It keeps the order in which they came, and at most EntriesInFlight entries under way:
@@ -33,6 +38,7 @@ type batcher struct {
 	queue   []*proposal
 	bytes   int   // of the commands in queue
 	waiting int   // taken and not answered: queue and entries under way
+	held    int   // bytes of those
 	open    error // nil while this node leads and serves, else what to answer
 	last    int64 // last stamp given
 }
@@ -82,6 +88,7 @@ func (b *batcher) halt(err error) {
 		if p.state == proposalQueued {
 			p.state = proposalWithdrawn
 			refused = append(refused, p)
+			b.held -= len(p.command)
 		}
 	}
 	b.waiting -= len(refused)
@@ -98,12 +105,16 @@ func (b *batcher) submit(p *proposal) error {
 		defer b.mu.Unlock()
 		return b.open
 	}
-	if b.waiting >= consensus.WaitingMax {
+	if b.waiting >= consensus.WaitingMax || b.waiting > 0 && b.held+len(p.command) > waitingBytesMax {
 		b.mu.Unlock()
 		return consensus.ErrBusy
 	}
+	if len(b.queue) >= 2*consensus.WaitingMax { // of callers that came and left
+		b.queue = slices.DeleteFunc(b.queue, func(q *proposal) bool { return q.state == proposalWithdrawn })
+	}
 	b.queue = append(b.queue, p)
 	b.bytes += len(p.command)
+	b.held += len(p.command)
 	b.waiting++
 	b.metrics.waiting.Set(float64(b.waiting))
 	full := b.fullLocked()
@@ -131,6 +142,7 @@ func (b *batcher) withdraw(p *proposal) bool {
 	}
 	p.state = proposalWithdrawn
 	b.bytes -= len(p.command)
+	b.held -= len(p.command)
 	b.waiting--
 	return true
 }
@@ -264,6 +276,9 @@ func (b *batcher) takeLocked() []*proposal {
 func (b *batcher) answer(taken []*proposal, results [][]byte, err error) {
 	b.mu.Lock()
 	b.waiting -= len(taken)
+	for _, p := range taken {
+		b.held -= len(p.command)
+	}
 	b.metrics.waiting.Set(float64(b.waiting))
 	b.mu.Unlock()
 	for i, p := range taken {

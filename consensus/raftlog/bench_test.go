@@ -61,6 +61,7 @@ func BenchmarkKnobs(b *testing.B) {
 }
 
 func benchPropose(b *testing.B, proposers int, tune func(*raftlog.Tuning), forward bool) {
+	b.Helper()
 	g := newDiskGroup(b, 3)
 	g.machine = func(int) consensus.StateMachine { return echo{} }
 	g.tune = func(t *raftlog.Tuning) {

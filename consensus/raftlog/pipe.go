@@ -8,12 +8,14 @@ import (
 
 // outbox writes frames to a stream from one goroutine, so that nobody who sends holds
 // a lock while the network is slow. What is queued is bounded by who queues: each
-// frame is a call or its answer, and calls are bounded by consensus.WaitingMax and asksMax.
+// frame is a call or its answer, and calls are bounded by consensus.WaitingMax and
+// callsMax; their bytes are bounded here.
 type outbox struct {
 	conn net.Conn
 
 	mu     sync.Mutex
 	queue  []*outFrame
+	bytes  int           // in queue
 	wake   chan struct{} // buffered 1
 	closed bool
 }
@@ -25,7 +27,10 @@ type outFrame struct {
 	dropped bool
 }
 
-const outBuffer = 64 << 10
+const (
+	outBuffer   = 64 << 10
+	outBytesMax = 64 << 20 // queued: who does not read for so long is cut off
+)
 
 func newOutbox(conn net.Conn) *outbox {
 	return &outbox{conn: conn, wake: make(chan struct{}, 1)}
@@ -36,6 +41,11 @@ func (o *outbox) push(f *outFrame) bool {
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
+		return false
+	}
+	if o.bytes += len(f.data); o.bytes > outBytesMax {
+		o.mu.Unlock()
+		o.close()
 		return false
 	}
 	o.queue = append(o.queue, f)
@@ -72,7 +82,7 @@ func (o *outbox) run() {
 				batch = append(batch, f)
 			}
 		}
-		o.queue = nil
+		o.queue, o.bytes = nil, 0
 		o.mu.Unlock()
 		for _, f := range batch {
 			if _, err := w.Write(f.data); err != nil {

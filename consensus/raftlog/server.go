@@ -18,12 +18,16 @@ type conversation struct {
 	ctx  context.Context //nolint:containedctx // ends with the stream
 	out  *outbox
 	work sync.WaitGroup
+	busy chan struct{} // one for each call that has a goroutine
 }
+
+// callsMax bounds the calls of one stream that have a goroutine each; more wait unread.
+const callsMax = 2048
 
 // serve answers the calls on a stream until it ends.
 func (n *Node) serve(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &conversation{node: n, ctx: ctx, out: newOutbox(conn)}
+	c := &conversation{node: n, ctx: ctx, out: newOutbox(conn), busy: make(chan struct{}, callsMax)}
 	c.work.Go(func() {
 		c.out.run()
 	})
@@ -39,6 +43,19 @@ func (n *Node) serve(ctx context.Context, conn net.Conn) {
 	cancel()
 	c.out.close()
 	c.work.Wait()
+}
+
+// begin runs a call in a goroutine of its own.
+func (c *conversation) begin(run func()) {
+	select {
+	case c.busy <- struct{}{}:
+	case <-c.ctx.Done():
+		return
+	}
+	c.work.Go(func() {
+		defer func() { <-c.busy }()
+		run()
+	})
 }
 
 func (c *conversation) answer(id uint64, payload []byte, err error) {
@@ -98,7 +115,7 @@ func (c *conversation) ask(f frame) {
 		c.answer(f.id, nil, consensus.ErrNoLeader)
 		return
 	}
-	c.work.Go(func() {
+	c.begin(func() {
 		ctx := c.ctx
 		if millis > 0 {
 			limited, cancel := context.WithTimeout(ctx, time.Duration(millis)*time.Millisecond)
@@ -116,7 +133,7 @@ func (c *conversation) index(f frame) {
 		c.answer(f.id, nil, consensus.ErrNoLeader)
 		return
 	}
-	c.work.Go(func() {
+	c.begin(func() {
 		index, err := p.leaderReads.get(c.ctx)
 		c.answer(f.id, binary.BigEndian.AppendUint64(nil, index), err)
 	})
