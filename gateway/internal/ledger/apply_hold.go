@@ -156,6 +156,7 @@ func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action
 	case hold.CallRelease:
 		err := book.Release(x, now, h.ID)
 		if refusal, ok := errors.AsType[*adapters.RefusedError](err); ok && refusal.Reason == adapters.ReasonCaptured {
+			x.coreWon(h)
 			return h.CoreCaptured(now, money.Amount(refusal.Captured))
 		}
 		x.reason(err)
@@ -421,6 +422,7 @@ func (x *tx) coreResult(now time.Time, c *CoreResult) Outcome {
 	case hold.CallRelease:
 		switch c.Refused {
 		case string(adapters.ReasonCaptured):
+			x.coreWon(h)
 			next = h.CoreCaptured(now, c.Amount)
 		case "":
 			next = h.CoreReleased(now)

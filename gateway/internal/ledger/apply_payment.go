@@ -267,6 +267,7 @@ func (x *tx) outcome(now time.Time, peer federation.Region, m *wirepb.Outcome) {
 	if p == nil {
 		return
 	}
+	before := p.State
 	var effects []payment.Effect
 	switch m.GetState() {
 	case hold.Captured.String():
@@ -279,6 +280,7 @@ func (x *tx) outcome(now time.Time, peer federation.Region, m *wirepb.Outcome) {
 		return
 	}
 	x.actOnPayment(p, effects)
+	x.shortfall(before, p)
 }
 
 // enquiry answers a home whose hold is in doubt, with the leg's decision sent again.

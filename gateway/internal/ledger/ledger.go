@@ -60,6 +60,7 @@ type Effects struct {
 	Acked    []federation.Region // have acked
 	Calls    []string            // holds whose call to the core is under way
 	Payments []string            // changed
+	Alarms   []Alarm
 }
 
 // Ledger is a consensus.StateMachine.

@@ -20,6 +20,12 @@ type Metrics struct {
 	queries  *prometheus.CounterVec
 	stages   *prometheus.CounterVec
 	stops    *prometheus.GaugeVec
+	alarms   *prometheus.CounterVec
+	opens    *prometheus.GaugeVec
+	overdue  *prometheus.GaugeVec
+	outbox   *prometheus.GaugeVec
+	silent   *prometheus.GaugeVec
+	expires  prometheus.Gauge
 	core     prometheus.Counter
 }
 
@@ -27,6 +33,9 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: "On the leader: " + help}, labels)
 	}
 	m := &Metrics{
 		parcels:  vec("gongji_parcels_total", "Parcels by peer and direction.", "peer", "direction"),
@@ -38,17 +47,25 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		tickets:  vec("gongji_tickets_refused_total", "Hold requests without a good ticket.", "peer"),
 		queries:  vec("gongji_queries_dropped_total", "Queries and answers dropped for want of room.", "peer"),
 		stages:   vec("gongji_stage_seconds_total", "Seconds spent by stage of the work.", "stage"),
-		stops: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gongji_link_stopped",
-			Help: "On the leader: 1 while nothing from a peer is applied until people have looked, by reason.",
-		}, []string{"peer", "reason"}),
+		alarms:   vec("gongji_alarms_total", "What has ended otherwise than was decided, by kind.", "what"),
+		stops: gauge("gongji_link_stopped",
+			"1 while nothing from a peer is applied until people have looked, by reason.", "peer", "reason"),
+		opens: gauge("gongji_open", "payments and holds that are not over, by state.", "thing", "state"),
+		overdue: gauge("gongji_open_overdue_seconds",
+			"how long the oldest of gongji_open is past its decide_by; 0 if none is.", "thing", "state"),
+		outbox: gauge("gongji_outbox_messages", "messages that a peer's log has not acked.", "peer"),
+		silent: gauge("gongji_peer_unreachable", "1 while a peer has not been heard of for a while.", "peer"),
+		expires: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gongji_directory_expires_timestamp_seconds",
+			Help: "When the directory in force expires, in seconds since 1970; 0 on a node that does not lead.",
+		}),
 		core: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gongji_core_undecided_total", Help: "Calls to the core without a known outcome.",
 		}),
 	}
 	all := []prometheus.Collector{
 		m.parcels, m.messages, m.refusals, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
-		m.core,
+		m.alarms, m.opens, m.overdue, m.outbox, m.silent, m.expires, m.core,
 	}
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {
@@ -91,6 +108,40 @@ func (m *Metrics) stopped(p federation.Region, reason string, on float64) {
 		m.stops.WithLabelValues(string(p), reason).Set(on)
 	}
 }
+
+// open shows what is open; nothing on a node that does not lead.
+func (m *Metrics) open(counts map[openKey]openCount) {
+	m.opens.Reset()
+	m.overdue.Reset()
+	for k, c := range counts {
+		m.opens.WithLabelValues(k.thing, k.state).Set(float64(c.number))
+		m.overdue.WithLabelValues(k.thing, k.state).Set(c.overdue.Seconds())
+	}
+}
+
+// peers shows how each link stands.
+func (m *Metrics) peers(list []PeerStatus) {
+	m.outbox.Reset()
+	m.silent.Reset()
+	for _, p := range list {
+		m.outbox.WithLabelValues(p.Region).Set(float64(p.Waiting))
+		silent := 1.0
+		if p.Reachable {
+			silent = 0
+		}
+		m.silent.WithLabelValues(p.Region).Set(silent)
+	}
+}
+
+func (m *Metrics) expiry(at time.Time) {
+	if at.IsZero() {
+		m.expires.Set(0)
+		return
+	}
+	m.expires.Set(float64(at.Unix()))
+}
+
+func (m *Metrics) alarm(what string) { m.alarms.WithLabelValues(what).Inc() }
 
 func (m *Metrics) repeated(p federation.Region, n int) {
 	m.repeats.WithLabelValues(string(p)).Add(float64(n))

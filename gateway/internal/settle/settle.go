@@ -7,7 +7,7 @@
 // state. Nothing here decides about money.
 //
 // One file holds each kind of effect: send.go, receive.go, query.go with lookup.go, core.go, tick.go; watch.go wakes
-// the requests that wait.
+// the requests that wait, alarm.go tells operators.
 package settle
 
 import (
@@ -178,6 +178,7 @@ func (s *Settler) lead(ctx context.Context, changed <-chan struct{}) error {
 	})
 	g.Go(func() error { return t.members(work) })
 	g.Go(func() error { return t.tick(work) })
+	g.Go(func() error { return t.look(work) })
 	if s.Core != nil {
 		for range callers {
 			g.Go(func() error { return t.callCore(work) })
@@ -282,6 +283,7 @@ func (s *Settler) Notify(e ledger.Effects) {
 	for _, id := range e.Calls {
 		t.call(id)
 	}
+	s.alarms(e.Alarms)
 }
 
 // nudge wakes the sender.

@@ -172,7 +172,8 @@ func (b *books) readAll() map[string]*page {
 	return pages
 }
 
-// stampMax is how far a stamp may run ahead of the true time: a clock may jump by a minute before its node stops to lead.
+// stampMax is how far a stamp may run ahead of the true time: a clock may jump by a minute before its node stops to
+// lead.
 const stampMax = 62 * time.Second
 
 // look checks what has to hold at any moment.
@@ -221,7 +222,7 @@ func (b *books) progress(p *page) {
 	defer b.mu.Unlock()
 	for id, pay := range p.payments {
 		if before := b.known[id]; before != nil {
-			if !follows(before.State, pay.State) && !(before.State == "requested" && pay.State == "declined") {
+			if !follows(before.State, pay.State) && (before.State != "requested" || pay.State != "declined") {
 				b.w.story.fault("payment %s was %s and is %s", id, before.State, pay.State)
 			}
 			if before.Confirmed != 0 && pay.Confirmed != before.Confirmed {
@@ -231,7 +232,7 @@ func (b *books) progress(p *page) {
 		b.known[id] = pay
 		for _, l := range pay.Legs {
 			// A leg that was given up before a capture gives nothing either way, so the capture does not wait for it.
-			if final(pay.State) && !final(l.State) && !(pay.State == "captured" && l.GivenUp) {
+			if final(pay.State) && !final(l.State) && (pay.State != "captured" || !l.GivenUp) {
 				b.w.story.fault("payment %s has ended as %s while its leg %s is %s", id, pay.State, l.HoldID, l.State)
 			}
 		}

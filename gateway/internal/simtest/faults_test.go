@@ -88,7 +88,8 @@ func (w *world) planFaults(count int, during time.Duration, only []kind) []*faul
 			rng: rand.New(rand.NewPCG(w.seed, uint64(i)<<8)),
 		}
 		if k == kindWipe {
-			// One disk of a region may be lost. A second one would be a majority, and then the region's history is gone.
+			// One disk of a region may be lost. A second one would be a majority, and then the region's history is
+			// gone.
 			if wiped[f.region.code] {
 				continue
 			}
@@ -257,7 +258,7 @@ func (w *world) ways(m *machine, from, to func(a, b string)) {
 
 func (w *world) runNetwork(f *fault) {
 	m := f.machine()
-	switch f.kind { //nolint:exhaustive // run has sorted the others out
+	switch f.kind { // run has sorted the others out
 	case kindOneWay:
 		other := f.region.machines[(f.node+1)%len(f.region.machines)]
 		w.net.cutWay(m.id, other.id)

@@ -17,8 +17,10 @@ import (
 	"gongji/gateway/internal/wire/wirepb"
 )
 
-// A fourth region that has lost its history. It asks for a hold as every visit region does, with a true ticket, and is told that
-// the hold is placed. Then it knows nothing any more: it never decides, and answers every enquiry with "unknown". Design 5
+// A fourth region that has lost its history. It asks for a hold as every visit region does, with a true ticket, and is
+// told that
+// the hold is placed. Then it knows nothing any more: it never decides, and answers every enquiry with "unknown".
+// Design 5
 // says what follows: such a hold is released by two persons, and by nobody else.
 const (
 	ghostRegion   = "440100"

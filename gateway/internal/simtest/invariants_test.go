@@ -65,7 +65,8 @@ func (b *books) balances(p *page) {
 	}
 }
 
-// openHolds is I-2: what is held is what open holds hold, and is free above the floor; the log and the core system agree.
+// openHolds is I-2: what is held is what open holds hold, and is free above the floor; the log and the core system
+// agree.
 func (b *books) openHolds(p *page) {
 	open := map[string]int64{}
 	for _, h := range p.holds {
@@ -198,7 +199,8 @@ type event struct {
 	gain  int64
 }
 
-// events are those of the holds that ever counted, by their stamps. What one entry asked for and gave back is left out: a
+// events are those of the holds that ever counted, by their stamps. What one entry asked for and gave back is left
+// out: a
 // late parcel brings both, and nobody can tell whether it still counted when its neighbours were checked.
 func events(holds map[string]*client.AuditHold) []event {
 	var out []event

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -196,7 +195,8 @@ func (m *machine) wipe() {
 // errDown: nobody answers at that machine, or did not to the end.
 var errDown = errors.New("no answer")
 
-// ask is a request to the machine's API, or its operators' listener. An answer that the machine did not live to give is lost.
+// ask is a request to the machine's API, or its operators' listener. An answer that the machine did not live to give
+// is lost.
 func (m *machine) ask(ctx context.Context, admin bool, method, path, body string) (int, string, error) {
 	l := m.running()
 	if l == nil {
@@ -205,7 +205,7 @@ func (m *machine) ask(ctx context.Context, admin bool, method, path, body string
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, method, path, strings.NewReader(body))
-	var h http.Handler = l.node.Handler()
+	h := l.node.Handler()
 	if admin {
 		h = l.node.Admin()
 	}

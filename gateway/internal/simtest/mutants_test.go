@@ -70,7 +70,8 @@ func readMutant(path string) (mutant, error) {
 	return m, nil
 }
 
-// overlay writes the changed files beside the sources and tells the go command of them. A text that does not stand in its file
+// overlay writes the changed files beside the sources and tells the go command of them. A text that does not stand in
+// its file
 // exactly once is an error: the patch has to follow the code.
 func (m mutant) overlay(root, dir string) (string, error) {
 	changed := map[string]string{}
@@ -123,7 +124,8 @@ func (m mutant) build(ctx context.Context, root, dir string) (string, error) {
 		}
 		args = append(args, "-overlay", path)
 	}
-	c := exec.CommandContext(ctx, "go", append(args, "./gateway/internal/simtest")...) //nolint:gosec // of this test's own making
+	// of this test's own making
+	c := exec.CommandContext(ctx, "go", append(args, "./gateway/internal/simtest")...) //nolint:gosec // this package, with the overlay just written
 	c.Dir = root
 	out, err := c.CombinedOutput()
 	if err != nil {
@@ -185,7 +187,9 @@ func TestMutants(t *testing.T) {
 		case v.found != planted:
 			t.Errorf("%s: found %v in %d seeds: %s", m.name, v.found, *mutantSeedsFlag, v.by)
 		}
-		fmt.Fprintf(&table, "%-28s found=%-5v %5.0fs  %s\n", m.name, v.found, v.took.Seconds(), v.by)
+		row := fmt.Sprintf("%-28s found=%-5v %5.0fs  %s\n", m.name, v.found, v.took.Seconds(), v.by)
+		t.Log(row) // each takes a while
+		table.WriteString(row)
 	}
 }
 

@@ -23,7 +23,6 @@ type network struct {
 	slow      map[string]time.Duration
 	changed   chan struct{} // closed and made anew with every change of a way
 	conns     map[*conn]struct{}
-	closed    bool
 }
 
 // way is one direction between two hosts.

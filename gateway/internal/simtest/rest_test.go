@@ -49,7 +49,8 @@ type peerState struct {
 	NewEpoch uint64 `json:"new_epoch"`
 }
 
-// links says which link is not idle, "" if all are: everything that was sent is in the other's log, and each side says so.
+// links says which link is not idle, "" if all are: everything that was sent is in the other's log, and each side says
+// so.
 func (b *books) links() string {
 	all := map[string]map[string]peerState{}
 	for _, r := range b.w.regions {

@@ -79,7 +79,7 @@ func (w *world) live() {
 	}
 	visits := w.planVisits(*paymentsFlag, runLength)
 	var only []kind
-	for _, k := range strings.Split(*onlyFlag, ",") {
+	for k := range strings.SplitSeq(*onlyFlag, ",") {
 		if k != "" {
 			only = append(only, kind(k))
 		}
