@@ -26,8 +26,8 @@ type openCount struct {
 	overdue time.Duration
 }
 
-// look counts what is open, for the operators' alarms: every state that is not final has its own, as long as it does not
-// move on.
+// look counts what is open, for the operators' alarms: every state that is not final has its own, as long as it does
+// not move on.
 func (t *term) look(ctx context.Context) error {
 	ticker := time.NewTicker(openEvery)
 	defer ticker.Stop()
