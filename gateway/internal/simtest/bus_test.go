@@ -73,7 +73,7 @@ func (f *busFaults) set(lose, repeat, late, spoil int) {
 }
 
 // draw gives the fault of one publishing.
-func (f *busFaults) draw(rng *rand.Rand) (lose, repeat, late, spoil bool, by time.Duration) {
+func (f *busFaults) draw(rng *rand.Rand) (lose, repeat, late, spoil bool, by time.Duration) { //nolint:nonamedreturns // the names tell four flags apart
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	roll := func(perMille int) bool { return rng.IntN(1000) < perMille }
