@@ -2,6 +2,7 @@ package raftlog_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -25,6 +26,11 @@ type tripFS struct {
 	mu   sync.Mutex
 	left int // changes until the cut; 0: none
 	disk *consensustest.CrashFS
+}
+
+// newTripFS has a generator of its own: raft-wal's rotation trips it too.
+func newTripFS(disk *consensustest.CrashFS, seed uint64) *tripFS {
+	return &tripFS{CrashFS: disk, rng: rand.New(rand.NewPCG(seed, 5))}
 }
 
 func (f *tripFS) step() {
@@ -147,14 +153,10 @@ func (m logModel) change(s raftlog.LogForTest, rng *rand.Rand) (logModel, error)
 // afterwards: all that was acknowledged, and the change under way whole or not at all. Segments
 // are tiny, so many of the cuts come while one is sealed, rotated or cut off.
 func TestLogSurvives(t *testing.T) {
-	seeds := []uint64{139} // tears the index of a segment that is being sealed
 	for seed := range uint64(20) {
-		seeds = append(seeds, seed)
-	}
-	for _, seed := range seeds {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		segment := []int{4 << 10, 16 << 10}[seed%2]
-		fs := &tripFS{CrashFS: consensustest.NewCrashFS(), rng: rng}
+		fs := newTripFS(consensustest.NewCrashFS(), seed)
 		var model logModel
 		for round := range 40 {
 			s, closeLog, err := raftlog.OpenLogOn(fs, "wal", segment)
@@ -184,7 +186,7 @@ func TestLogSurvives(t *testing.T) {
 				}
 			}
 			closeLog()
-			fs = &tripFS{CrashFS: fs.after(), rng: rng}
+			fs = newTripFS(fs.after(), rng.Uint64())
 			model = settle(t, fs, before, model, segment)
 		}
 	}
@@ -207,6 +209,110 @@ func settle(t *testing.T, fs vfs.FS, before, after logModel, segment int) logMod
 	}
 	t.Fatalf("after a power cut neither the state before (%v) nor after (%v)", errBefore, errAfter)
 	return logModel{}
+}
+
+// sealFS keeps what a power cut would leave between the sealing of a segment and the note of
+// it in the metadata.
+type sealFS struct {
+	*consensustest.CrashFS
+	mu   sync.Mutex
+	disk *consensustest.CrashFS
+}
+
+func (f *sealFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f.mu.Lock()
+	f.disk = f.PowerCut(0, nil)
+	f.mu.Unlock()
+	return f.CrashFS.Create(name, c)
+}
+
+// TestTornSeal: the append that seals a segment is torn. Its entries are gone, its index
+// does not count, and the log goes on.
+func TestTornSeal(t *testing.T) {
+	fs := &sealFS{CrashFS: consensustest.NewCrashFS()}
+	s, closeLog, err := raftlog.OpenLogOn(fs, "wal", 4<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := fs.disk
+	model := logModel{first: 1}
+	disk := created
+	for disk == created { // the next append waits for the rotation
+		if len(model.entries) > 100 {
+			t.Fatal("the segment is never sealed")
+		}
+		data := fmt.Appendf(nil, "payload of entry %d, %0200d", len(model.entries)+1, 0)
+		model.entries = append(model.entries, data)
+		if err := s.StoreLog(&raft.Log{Index: model.last(), Term: 1, Data: data}); err != nil {
+			t.Fatal(err)
+		}
+		fs.mu.Lock()
+		disk = fs.disk
+		fs.mu.Unlock()
+	}
+	closeLog()
+	s, closeLog, err = raftlog.OpenLogOn(disk.PowerCut(0, nil), "wal", 4<<10)
+	if err != nil {
+		t.Fatalf("sealed and not rotated: %v", err)
+	}
+	last, err := s.LastIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closeLog()
+	model.entries = model.entries[:last]
+	before := logModel{first: 1, entries: model.entries[:last-1]}
+	tear(t, disk, model.entries[last-1])
+	s, closeLog, err = raftlog.OpenLogOn(disk, "wal", 4<<10)
+	if err != nil {
+		t.Fatalf("torn while sealing: %v", err)
+	}
+	if err := before.matches(s); err != nil {
+		t.Errorf("after a torn seal: %v", err)
+	}
+	if err := s.StoreLog(&raft.Log{Index: last, Term: 2, Data: []byte("again")}); err != nil {
+		t.Errorf("append after a torn seal: %v", err)
+	}
+	closeLog()
+}
+
+// tear loses the beginning of the index behind an entry.
+func tear(t *testing.T, fs vfs.FS, entry []byte) {
+	t.Helper()
+	names, err := fs.List("wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".wal") {
+			continue
+		}
+		f, err := fs.OpenReadWrite("wal/"+name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := make([]byte, 64<<10)
+		n, _ := f.ReadAt(data, 0)
+		if at := bytes.Index(data[:n], entry); at >= 0 {
+			// The frame of the entry ends with what the codec adds, at a multiple of 8; then come
+			// 8 bytes of header and the offsets.
+			index := bytes.Index(data[at:n], []byte{2, 0, 0, 0})
+			for index >= 0 && (at+index)%8 != 0 {
+				index++
+			}
+			if _, err := f.WriteAt(make([]byte, 32), int64(at+index+8)); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(f.Sync(), f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("the entry is nowhere")
 }
 
 // TestLogStable: raft's own values survive a power cut right after they were written.

@@ -189,12 +189,10 @@ func TestKilledOneByOne(t *testing.T) {
 // TestCrashInRestore cuts the power of a follower at every step of being sent a snapshot
 // over a log and a state of its own: it opens the old state or the new one, and catches up.
 func TestCrashInRestore(t *testing.T) {
-	for _, percent := range []int{0, 40} {
-		synctest.Test(t, func(t *testing.T) { crashInRestore(t, percent) })
-	}
+	synctest.Test(t, crashInRestore)
 }
 
-func crashInRestore(t *testing.T, percent int) {
+func crashInRestore(t *testing.T) {
 	g := newMemGroup(t, 3)
 	g.tune = func(t *raftlog.Tuning) {
 		t.Heartbeat, t.TrailingLogs, t.SegmentSize = time.Second, 4, 64<<10
@@ -223,7 +221,8 @@ func crashInRestore(t *testing.T, percent int) {
 				}
 			}
 		}
-		fs := &tripFS{CrashFS: g.disk(victim), rng: rng, left: step, percent: percent}
+		fs := newTripFS(g.disk(victim), rng.Uint64())
+		fs.left, fs.percent = step, step%2*40
 		g.setDisk(victim, fs)
 		log := r.Run(victim)
 		r.Until("the power was cut, or it came so far", func() bool {

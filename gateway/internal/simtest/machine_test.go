@@ -88,8 +88,8 @@ func (m *machine) config() config.Config {
 func (m *machine) start() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.life != nil {
-		return errors.New("the machine runs already")
+	if m.life != nil || m.w.over.Load() {
+		return nil
 	}
 	m.lives++
 	l := &life{m: m, number: m.lives, end: newEndpoint(m.id), done: make(chan struct{})}

@@ -17,6 +17,7 @@ type story struct {
 	lines []line
 	left  int // lines that found no place
 	wrong []string
+	ended bool // what happens from here on is the taking down, and no fault
 }
 
 type line struct {
@@ -49,12 +50,25 @@ func (s *story) tell(who, about, format string, args ...any) {
 // fault notes something that must not be.
 func (s *story) fault(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
+	if ended {
+		return
+	}
 	s.tell("CHECK", "", "%s", text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.wrong) < wrongMax && !slices.Contains(s.wrong, text) {
 		s.wrong = append(s.wrong, text)
 	}
+}
+
+// end is told before everything is taken down.
+func (s *story) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }
 
 func (s *story) faults() []string {

@@ -43,6 +43,8 @@ type world struct {
 	ghostRing *keyfile.Ring
 	work      sync.WaitGroup // every goroutine of the simulation
 	books     *books
+	enough    func() bool // no need to go on
+	over      atomic.Bool // no machine starts any more
 }
 
 // region is one region: its machines, its keys, and whose money it keeps.
@@ -288,22 +290,26 @@ func (w *world) start() error {
 	return nil
 }
 
-// stop ends everything and waits for it: a bubble ends only when nothing is left in it.
-func (w *world) stop() {
+// shutDown stops every node, for good.
+func (w *world) shutDown() {
+	w.story.end()
+	w.over.Store(true)
 	var stopping sync.WaitGroup
 	for _, m := range w.machines() {
 		stopping.Go(m.stop)
 	}
 	stopping.Wait()
+}
+
+// stop ends everything and waits for it: a bubble ends only when nothing is left in it.
+func (w *world) stop() {
+	w.shutDown()
 	w.work.Wait()
 	w.broker.stop()
-	for _, r := range w.regions {
-		if err := r.ring.Close(); err != nil {
-			w.story.fault("ring of %s: %v", r.code, err)
+	for _, ring := range []*keyfile.Ring{w.regions[0].ring, w.regions[1].ring, w.regions[2].ring, w.ghostRing} {
+		if err := ring.Close(); err != nil {
+			w.story.fault("ring: %v", err)
 		}
-	}
-	if err := w.ghostRing.Close(); err != nil {
-		w.story.fault("ring: %v", err)
 	}
 	w.cache.Unref()
 	time.Sleep(idleMax)
