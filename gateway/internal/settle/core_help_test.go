@@ -108,6 +108,8 @@ func withCore(t *testing.T, claims adapters.Capabilities, nodes int, act func(t 
 		}
 		f.Start(t)
 		synctest.Wait()
+		f.Regions[fuzhou].Group.SetLeader(0) // the node that the test speaks to
+		synctest.Wait()
 		c := &cored{fz: f.Regions[fuzhou], sim: sim, rec: rec}
 		payer := regiontest.Employee(string(fuzhou), "陈国强", 1, 500_000)
 		c.kin = regiontest.Resident(string(fuzhou), "陈小妹", 2)

@@ -78,7 +78,7 @@ func simulate(t *testing.T, seed uint64, dir string, enough func() bool) {
 func (w *world) live() {
 	visits := w.planVisits(*paymentsFlag, runLength)
 	var only []kind
-	for _, k := range strings.Split(*onlyFlag, ",") {
+	for k := range strings.SplitSeq(*onlyFlag, ",") {
 		if k != "" {
 			only = append(only, kind(k))
 		}
