@@ -47,6 +47,20 @@ func EncodeRules(r Rules) ([]byte, error) {
 		w.close('}')
 	}
 	w.close(']')
+	if r.EmergencyDays > 0 {
+		w.key("emergency_days").integer(r.EmergencyDays)
+	}
+	if len(r.Premiums) > 0 {
+		w.key("premiums").open('{')
+		for _, p := range r.Premiums {
+			w.key(string(p.Purpose)).open('{')
+			w.key("amount").text(p.Amount.String())
+			w.key("season_from").text(formatMonthDay(p.SeasonFrom))
+			w.key("season_to").text(formatMonthDay(p.SeasonTo))
+			w.close('}')
+		}
+		w.close('}')
+	}
 	w.close('}')
 	if len(w.b) > RulesBytesMax {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrRules, RulesBytesMax)
@@ -110,6 +124,8 @@ func DecodeRules(data []byte) (Rules, error) {
 		{"consent", true, func() { r.Consent = Consent(s.text(wordMax)) }},
 		{"commitment", true, func() { r.Commitment = s.commitment() }},
 		{"institutions", true, func() { r.Institutions = s.institutions() }},
+		{"emergency_days", false, func() { r.EmergencyDays = s.integer() }},
+		{"premiums", false, func() { r.Premiums = s.premiums() }},
 	})
 	s.end()
 	if s.err != nil {
@@ -158,6 +174,20 @@ func (s *reader) visitLimits() []VisitLimit {
 		e := VisitLimit{Purpose: Purpose(key)}
 		parse(s, &e.Limit, money.Parse)
 		out = append(out, e)
+	})
+	return out
+}
+
+func (s *reader) premiums() []Premium {
+	var out []Premium
+	s.entries(len(purposes), func(key string) {
+		p := Premium{Purpose: Purpose(key)}
+		s.object([]field{
+			{"amount", true, func() { parse(s, &p.Amount, money.Parse) }},
+			{"season_from", true, func() { parse(s, &p.SeasonFrom, parseMonthDay) }},
+			{"season_to", true, func() { parse(s, &p.SeasonTo, parseMonthDay) }},
+		})
+		out = append(out, p)
 	})
 	return out
 }

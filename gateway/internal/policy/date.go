@@ -104,6 +104,37 @@ func (d Date) Year() int {
 	return d.time().Year()
 }
 
+// MonthDay is month*100 + day, 901 for 1 September; 0 for no date.
+func (d Date) MonthDay() int {
+	if !d.Valid() {
+		return 0
+	}
+	_, month, day := d.time().Date()
+	return int(month)*100 + day
+}
+
+// leapYear is any year that has a 29 February.
+const leapYear = 2000
+
+func validMonthDay(md int) bool {
+	_, err := NewDate(leapYear, time.Month(md/100), md%100)
+	return err == nil
+}
+
+// parseMonthDay reads exactly MM-DD.
+func parseMonthDay(s string) (int, error) {
+	d, err := ParseDate("2000-" + s)
+	return d.MonthDay(), err
+}
+
+func formatMonthDay(md int) string {
+	d, err := NewDate(leapYear, time.Month(md/100), md%100)
+	if err != nil {
+		return ""
+	}
+	return d.String()[len("2000-"):]
+}
+
 // AddDays is the day n days later (earlier, if negative); no date if that leaves the years 1
 // to 9999, or d is none.
 func (d Date) AddDays(n int) Date {

@@ -9,6 +9,12 @@ const pilotFrom = "1999-01-01"
 // pilotDecideWithinSeconds: a quarter of an hour between hold and confirm.
 const pilotDecideWithinSeconds = 900
 
+// pilotEmergencyDays: a fortnight to make the grant that an emergency did not wait for. Invented.
+const pilotEmergencyDays = 14
+
+// pilotPremiumFen: 400.00 a year, collected from September to December.
+const pilotPremiumFen = 400_00
+
 // pilotFigures are the figures of one pilot region (api.md section 6, R-16), as text so
 // that they are read like any other rules.
 type pilotFigures struct {
@@ -72,7 +78,10 @@ func (p pilotFigures) rules() (Rules, error) {
 		AnnualShare: share, RetainedFloor: floor,
 		Relations: Relations(), Consent: ConsentPayer, Commitment: pilotCommitment(),
 		Hotline: p.hotline, DecideWithinSecondsMax: pilotDecideWithinSeconds,
-		Institutions: p.institutions(),
+		Institutions: p.institutions(), EmergencyDays: pilotEmergencyDays,
+		Premiums: []Premium{{
+			Purpose: PurposeResidentPremium, Amount: pilotPremiumFen, SeasonFrom: 901, SeasonTo: 1231,
+		}},
 	}
 	for _, purpose := range purposes {
 		if rank(purpose, p.closed) == len(p.closed) {

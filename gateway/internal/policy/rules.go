@@ -26,6 +26,8 @@ import (
 const (
 	// InstitutionsMax bounds the list, and with it the command that carries the rules.
 	InstitutionsMax = 5000
+	// EmergencyDaysMax bounds the time after a visit in which an emergency can be completed.
+	EmergencyDaysMax = 90
 	// VersionsMax bounds a rule book: one change a week for almost ten years.
 	VersionsMax = 500
 	// DecideWithinSecondsMin is the shortest deadline that a request may ask (api.md section 3).
@@ -55,6 +57,21 @@ type VisitLimit struct {
 type PurposeShare struct {
 	Purpose Purpose
 	Share   money.Share // not below the annual share
+}
+
+// Premium is a yearly premium that the region's insured may have paid from a relative's account
+// . A day of the year is month*100 + day of the Beijing calendar: 901 is 1 September.
+type Premium struct {
+	Purpose    Purpose      // PurposeResidentPremium or PurposeLTCPremium
+	Amount     money.Amount // above 0, for one person and year
+	SeasonFrom int          // the first day of the season
+	SeasonTo   int          // the last day, not before the first
+}
+
+// InSeason tells whether the premium is collected on a Beijing day.
+func (p Premium) InSeason(day Date) bool {
+	d := day.MonthDay()
+	return d >= p.SeasonFrom && d <= p.SeasonTo
 }
 
 // Institution is one that the region designated, with what for.
@@ -93,6 +110,23 @@ type Rules struct {
 	// Of bills in this region, whoever's money pays.
 	DecideWithinSecondsMax int
 	Institutions           []Institution
+	// EmergencyDays is how many days after the visit an emergency can be completed by a grant made
+	// afterwards; 0: not at all.
+	EmergencyDays int
+	// Premiums are collected for the persons insured in this region, in canonical order.
+	Premiums []Premium
+}
+
+// Premium finds the premium of a purpose; false for nil.
+func (r *Rules) Premium(p Purpose) (Premium, bool) {
+	if r != nil {
+		for _, x := range r.Premiums {
+			if x.Purpose == p {
+				return x, true
+			}
+		}
+	}
+	return Premium{}, false
 }
 
 // OpensPurpose tells whether this region's money may serve the purpose; false for nil.
@@ -163,6 +197,10 @@ func (r *Rules) Normalize() Rules {
 		out.Institutions[i].Purposes = inOrder(out.Institutions[i].Purposes, purposes)
 	}
 	slices.SortStableFunc(out.Institutions, func(a, b Institution) int { return cmp.Compare(a.Code, b.Code) })
+	out.Premiums = slices.Clone(r.Premiums)
+	slices.SortStableFunc(out.Premiums, func(a, b Premium) int {
+		return rank(a.Purpose, purposes) - rank(b.Purpose, purposes)
+	})
 	return out
 }
 
@@ -201,6 +239,8 @@ func (r *Rules) Validate() error {
 		{"hotline", validHotline(r.Hotline)},
 		{"consent", r.Consent.Valid()},
 		{"commitment", r.Commitment.valid()},
+		{"emergency_days", r.EmergencyDays >= 0 && r.EmergencyDays <= EmergencyDaysMax},
+		{"premiums", r.validPremiums()},
 	}
 	for _, c := range checks {
 		if !c.ok {
@@ -243,6 +283,19 @@ func (r *Rules) validVisitLimits() bool {
 			return false
 		}
 		words = append(words, l.Purpose)
+	}
+	return ascending(words, purposes)
+}
+
+func (r *Rules) validPremiums() bool {
+	words := make([]Purpose, 0, len(r.Premiums))
+	for _, p := range r.Premiums {
+		known := p.Purpose == PurposeResidentPremium || p.Purpose == PurposeLTCPremium
+		if !known || p.Amount <= 0 || p.Amount > money.Max ||
+			!validMonthDay(p.SeasonFrom) || !validMonthDay(p.SeasonTo) || p.SeasonTo < p.SeasonFrom {
+			return false
+		}
+		words = append(words, p.Purpose)
 	}
 	return ascending(words, purposes)
 }

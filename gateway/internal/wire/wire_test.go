@@ -23,7 +23,7 @@ func bodies() []*wirepb.Body {
 			HoldId: "h-1", Amount: 5000, LimitedBy: "visit_limit", Code: "not_found", Payer: "1***", PayerName: "张*",
 		}}},
 		{Kind: &wirepb.Body_Capture{Capture: &wirepb.Capture{HoldId: "h-1", PaymentId: "p-1", ActId: "a", Amount: 1}}},
-		{Kind: &wirepb.Body_Release{Release: &wirepb.Release{HoldId: "h-1", PaymentId: "p-1", ActId: "a"}}},
+		{Kind: &wirepb.Body_Release{Release: &wirepb.Release{HoldId: "h-1", PaymentId: "p-1", ActId: "a", Declined: true}}},
 		{Kind: &wirepb.Body_Outcome{Outcome: &wirepb.Outcome{
 			HoldId: "h-1", ActId: "a", State: "captured", Captured: 7, Forced: true,
 		}}},
@@ -38,6 +38,31 @@ func bodies() []*wirepb.Body {
 		}}},
 		{Kind: &wirepb.Body_GrantConsent{GrantConsent: &wirepb.GrantConsent{GrantId: "g-1"}}},
 		{Kind: &wirepb.Body_Rejected{Rejected: &wirepb.Rejected{Number: 7, Reason: "not_understood"}}},
+		{Kind: &wirepb.Body_Refund{Refund: &wirepb.Refund{RefundId: "r-1", HoldId: "h-1", PaymentId: "p-1", Amount: 3}}},
+		{Kind: &wirepb.Body_RefundAnswer{RefundAnswer: &wirepb.RefundAnswer{
+			RefundId: "r-1", HoldId: "h-1", State: "failed", Code: "account_closed",
+		}}},
+		{Kind: &wirepb.Body_InsuranceEnded{InsuranceEnded: &wirepb.InsuranceEnded{GrantId: "g-1"}}},
+		{Kind: &wirepb.Body_IndexWanted{IndexWanted: &wirepb.IndexWanted{After: "g-1"}}},
+		{Kind: &wirepb.Body_IndexPage{IndexPage: &wirepb.IndexPage{Next: "g-2", Count: 3}}},
+		{Kind: &wirepb.Body_MandateNotice{MandateNotice: &wirepb.MandateNotice{
+			MandateId: "m-1", GrantId: "g-1", Revision: 2, Purpose: "resident_premium", Status: "active",
+		}}},
+		{Kind: &wirepb.Body_MandateResult{MandateResult: &wirepb.MandateResult{
+			MandateId: "m-1", Year: 2027, Status: "paid", Amount: 40_000, Code: "x", PaymentId: "p-1", Time: 5,
+		}}},
+		{Kind: &wirepb.Body_GrantRenounced{GrantRenounced: &wirepb.GrantRenounced{GrantId: "g-1"}}},
+		{Kind: &wirepb.Body_StatementAsk{StatementAsk: &wirepb.StatementAsk{
+			Grants: []string{"g-1"}, From: "2026-01-01", To: "2026-12-31", After: "k", Limit: 100,
+		}}},
+		{Kind: &wirepb.Body_StatementAnswer{StatementAnswer: &wirepb.StatementAnswer{
+			Entries: []*wirepb.StatementEntry{{
+				Time: 1, PaymentId: "p-1", HoldId: "h-1", Counterparty: "1***", CounterpartyName: "张*",
+				CounterpartyRegion: "110000", Institution: "H1", Purpose: "drug", Kind: "capture", Amount: 2,
+				Status: "captured", Key: "k",
+			}},
+			Next: "k",
+		}}},
 		{Kind: &wirepb.Body_LookUp{LookUp: &wirepb.LookUp{
 			PaymentId: "p-1", Amount: 1, SelfBorne: 2, OwnAccountPaid: 3, Credential: "e_credential", RemoteUse: true,
 			Grants: []string{"g-1"}, Named: true, Expires: 9,

@@ -40,12 +40,22 @@ type Body struct {
 	//	*Body_GrantNotice
 	//	*Body_GrantConsent
 	//	*Body_Rejected
+	//	*Body_Refund
+	//	*Body_RefundAnswer
+	//	*Body_InsuranceEnded
+	//	*Body_IndexWanted
+	//	*Body_IndexPage
+	//	*Body_MandateNotice
+	//	*Body_MandateResult
+	//	*Body_GrantRenounced
 	//	*Body_LookUp
 	//	*Body_Ticket
 	//	*Body_Quote
 	//	*Body_QuoteAnswer
 	//	*Body_CheckPerson
 	//	*Body_CheckPersonAnswer
+	//	*Body_StatementAsk
+	//	*Body_StatementAnswer
 	Kind          isBody_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -185,6 +195,78 @@ func (x *Body) GetRejected() *Rejected {
 	return nil
 }
 
+func (x *Body) GetRefund() *Refund {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_Refund); ok {
+			return x.Refund
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetRefundAnswer() *RefundAnswer {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_RefundAnswer); ok {
+			return x.RefundAnswer
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetInsuranceEnded() *InsuranceEnded {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_InsuranceEnded); ok {
+			return x.InsuranceEnded
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetIndexWanted() *IndexWanted {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_IndexWanted); ok {
+			return x.IndexWanted
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetIndexPage() *IndexPage {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_IndexPage); ok {
+			return x.IndexPage
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetMandateNotice() *MandateNotice {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_MandateNotice); ok {
+			return x.MandateNotice
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetMandateResult() *MandateResult {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_MandateResult); ok {
+			return x.MandateResult
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetGrantRenounced() *GrantRenounced {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_GrantRenounced); ok {
+			return x.GrantRenounced
+		}
+	}
+	return nil
+}
+
 func (x *Body) GetLookUp() *LookUp {
 	if x != nil {
 		if x, ok := x.Kind.(*Body_LookUp); ok {
@@ -239,6 +321,24 @@ func (x *Body) GetCheckPersonAnswer() *CheckPersonAnswer {
 	return nil
 }
 
+func (x *Body) GetStatementAsk() *StatementAsk {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_StatementAsk); ok {
+			return x.StatementAsk
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetStatementAnswer() *StatementAnswer {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_StatementAnswer); ok {
+			return x.StatementAnswer
+		}
+	}
+	return nil
+}
+
 type isBody_Kind interface {
 	isBody_Kind()
 }
@@ -284,6 +384,38 @@ type Body_Rejected struct {
 	Rejected *Rejected `protobuf:"bytes,19,opt,name=rejected,proto3,oneof"`
 }
 
+type Body_Refund struct {
+	Refund *Refund `protobuf:"bytes,20,opt,name=refund,proto3,oneof"`
+}
+
+type Body_RefundAnswer struct {
+	RefundAnswer *RefundAnswer `protobuf:"bytes,21,opt,name=refund_answer,json=refundAnswer,proto3,oneof"`
+}
+
+type Body_InsuranceEnded struct {
+	InsuranceEnded *InsuranceEnded `protobuf:"bytes,22,opt,name=insurance_ended,json=insuranceEnded,proto3,oneof"`
+}
+
+type Body_IndexWanted struct {
+	IndexWanted *IndexWanted `protobuf:"bytes,23,opt,name=index_wanted,json=indexWanted,proto3,oneof"`
+}
+
+type Body_IndexPage struct {
+	IndexPage *IndexPage `protobuf:"bytes,24,opt,name=index_page,json=indexPage,proto3,oneof"`
+}
+
+type Body_MandateNotice struct {
+	MandateNotice *MandateNotice `protobuf:"bytes,25,opt,name=mandate_notice,json=mandateNotice,proto3,oneof"`
+}
+
+type Body_MandateResult struct {
+	MandateResult *MandateResult `protobuf:"bytes,26,opt,name=mandate_result,json=mandateResult,proto3,oneof"`
+}
+
+type Body_GrantRenounced struct {
+	GrantRenounced *GrantRenounced `protobuf:"bytes,27,opt,name=grant_renounced,json=grantRenounced,proto3,oneof"`
+}
+
 type Body_LookUp struct {
 	// queries and their answers
 	LookUp *LookUp `protobuf:"bytes,40,opt,name=look_up,json=lookUp,proto3,oneof"`
@@ -309,6 +441,14 @@ type Body_CheckPersonAnswer struct {
 	CheckPersonAnswer *CheckPersonAnswer `protobuf:"bytes,45,opt,name=check_person_answer,json=checkPersonAnswer,proto3,oneof"`
 }
 
+type Body_StatementAsk struct {
+	StatementAsk *StatementAsk `protobuf:"bytes,46,opt,name=statement_ask,json=statementAsk,proto3,oneof"`
+}
+
+type Body_StatementAnswer struct {
+	StatementAnswer *StatementAnswer `protobuf:"bytes,47,opt,name=statement_answer,json=statementAnswer,proto3,oneof"`
+}
+
 func (*Body_HoldRequest) isBody_Kind() {}
 
 func (*Body_HoldAnswer) isBody_Kind() {}
@@ -329,6 +469,22 @@ func (*Body_GrantConsent) isBody_Kind() {}
 
 func (*Body_Rejected) isBody_Kind() {}
 
+func (*Body_Refund) isBody_Kind() {}
+
+func (*Body_RefundAnswer) isBody_Kind() {}
+
+func (*Body_InsuranceEnded) isBody_Kind() {}
+
+func (*Body_IndexWanted) isBody_Kind() {}
+
+func (*Body_IndexPage) isBody_Kind() {}
+
+func (*Body_MandateNotice) isBody_Kind() {}
+
+func (*Body_MandateResult) isBody_Kind() {}
+
+func (*Body_GrantRenounced) isBody_Kind() {}
+
 func (*Body_LookUp) isBody_Kind() {}
 
 func (*Body_Ticket) isBody_Kind() {}
@@ -340,6 +496,10 @@ func (*Body_QuoteAnswer) isBody_Kind() {}
 func (*Body_CheckPerson) isBody_Kind() {}
 
 func (*Body_CheckPersonAnswer) isBody_Kind() {}
+
+func (*Body_StatementAsk) isBody_Kind() {}
+
+func (*Body_StatementAnswer) isBody_Kind() {}
 
 // HoldRequest asks a payer's home to hold. Persons: the beneficiary.
 type HoldRequest struct {
@@ -609,6 +769,7 @@ type Release struct {
 	HoldId        string                 `protobuf:"bytes,1,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
 	PaymentId     string                 `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	ActId         string                 `protobuf:"bytes,3,opt,name=act_id,json=actId,proto3" json:"act_id,omitempty"`
+	Declined      bool                   `protobuf:"varint,4,opt,name=declined,proto3" json:"declined,omitempty"` // nothing came of the payment: the hold stands in no statement
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -662,6 +823,13 @@ func (x *Release) GetActId() string {
 		return x.ActId
 	}
 	return ""
+}
+
+func (x *Release) GetDeclined() bool {
+	if x != nil {
+		return x.Declined
+	}
+	return false
 }
 
 // Outcome is the home's final word on a hold.
@@ -1659,12 +1827,770 @@ func (x *CheckPersonAnswer) GetStatus() int32 {
 	return 0
 }
 
+// Refund asks a payer's home to give back what a hold took; refund_id and hold_id together name the act.
+type Refund struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RefundId      string                 `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	HoldId        string                 `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	PaymentId     string                 `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	Amount        int64                  `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"` // fen
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refund) Reset() {
+	*x = Refund{}
+	mi := &file_wire_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refund) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refund) ProtoMessage() {}
+
+func (x *Refund) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refund.ProtoReflect.Descriptor instead.
+func (*Refund) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Refund) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+func (x *Refund) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+func (x *Refund) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *Refund) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+// RefundAnswer says where it stands.
+type RefundAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RefundId      string                 `protobuf:"bytes,1,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	HoldId        string                 `protobuf:"bytes,2,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"` // requested, done, failed
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`   // why it failed, or why it still waits
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundAnswer) Reset() {
+	*x = RefundAnswer{}
+	mi := &file_wire_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundAnswer) ProtoMessage() {}
+
+func (x *RefundAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundAnswer.ProtoReflect.Descriptor instead.
+func (*RefundAnswer) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RefundAnswer) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+func (x *RefundAnswer) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+func (x *RefundAnswer) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RefundAnswer) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// InsuranceEnded tells a payer's home that the beneficiary's insurance here has ended: the grant ends by itself.
+type InsuranceEnded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GrantId       string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InsuranceEnded) Reset() {
+	*x = InsuranceEnded{}
+	mi := &file_wire_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InsuranceEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InsuranceEnded) ProtoMessage() {}
+
+func (x *InsuranceEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InsuranceEnded.ProtoReflect.Descriptor instead.
+func (*InsuranceEnded) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *InsuranceEnded) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+// GrantRenounced tells a payer's home that the beneficiary wants the grant no longer (R-30).
+type GrantRenounced struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GrantId       string                 `protobuf:"bytes,1,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrantRenounced) Reset() {
+	*x = GrantRenounced{}
+	mi := &file_wire_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrantRenounced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrantRenounced) ProtoMessage() {}
+
+func (x *GrantRenounced) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrantRenounced.ProtoReflect.Descriptor instead.
+func (*GrantRenounced) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GrantRenounced) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+// IndexWanted asks for notices of all grants to persons of the asking region, from behind an id.
+type IndexWanted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         string                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IndexWanted) Reset() {
+	*x = IndexWanted{}
+	mi := &file_wire_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IndexWanted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IndexWanted) ProtoMessage() {}
+
+func (x *IndexWanted) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IndexWanted.ProtoReflect.Descriptor instead.
+func (*IndexWanted) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *IndexWanted) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+// IndexPage closes a page of notices; next is empty at the end.
+type IndexPage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Next          string                 `protobuf:"bytes,1,opt,name=next,proto3" json:"next,omitempty"`
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IndexPage) Reset() {
+	*x = IndexPage{}
+	mi := &file_wire_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IndexPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IndexPage) ProtoMessage() {}
+
+func (x *IndexPage) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IndexPage.ProtoReflect.Descriptor instead.
+func (*IndexPage) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *IndexPage) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+func (x *IndexPage) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// MandateNotice tells the beneficiary's home of a mandate to collect a premium under a grant.
+type MandateNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MandateId     string                 `protobuf:"bytes,1,opt,name=mandate_id,json=mandateId,proto3" json:"mandate_id,omitempty"`
+	GrantId       string                 `protobuf:"bytes,2,opt,name=grant_id,json=grantId,proto3" json:"grant_id,omitempty"`
+	Revision      uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Purpose       string                 `protobuf:"bytes,4,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Status        string                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"` // active, ended
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MandateNotice) Reset() {
+	*x = MandateNotice{}
+	mi := &file_wire_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MandateNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MandateNotice) ProtoMessage() {}
+
+func (x *MandateNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MandateNotice.ProtoReflect.Descriptor instead.
+func (*MandateNotice) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *MandateNotice) GetMandateId() string {
+	if x != nil {
+		return x.MandateId
+	}
+	return ""
+}
+
+func (x *MandateNotice) GetGrantId() string {
+	if x != nil {
+		return x.GrantId
+	}
+	return ""
+}
+
+func (x *MandateNotice) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *MandateNotice) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *MandateNotice) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+// MandateResult tells the payer's home what became of one year's premium.
+type MandateResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MandateId     string                 `protobuf:"bytes,1,opt,name=mandate_id,json=mandateId,proto3" json:"mandate_id,omitempty"`
+	Year          int32                  `protobuf:"varint,2,opt,name=year,proto3" json:"year,omitempty"`
+	Status        string                 `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`  // waiting, paid, skipped, failed
+	Amount        int64                  `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"` // fen
+	Code          string                 `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	PaymentId     string                 `protobuf:"bytes,6,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	Time          int64                  `protobuf:"varint,7,opt,name=time,proto3" json:"time,omitempty"` // microseconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MandateResult) Reset() {
+	*x = MandateResult{}
+	mi := &file_wire_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MandateResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MandateResult) ProtoMessage() {}
+
+func (x *MandateResult) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MandateResult.ProtoReflect.Descriptor instead.
+func (*MandateResult) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *MandateResult) GetMandateId() string {
+	if x != nil {
+		return x.MandateId
+	}
+	return ""
+}
+
+func (x *MandateResult) GetYear() int32 {
+	if x != nil {
+		return x.Year
+	}
+	return 0
+}
+
+func (x *MandateResult) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *MandateResult) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *MandateResult) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *MandateResult) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *MandateResult) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+// StatementAsk asks a payer's home for the movements under grants to one beneficiary. Persons: the beneficiary.
+type StatementAsk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Grants        []string               `protobuf:"bytes,1,rep,name=grants,proto3" json:"grants,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"` // YYYY-MM-DD, both inclusive
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	After         string                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"` // cursor: entries behind this one
+	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementAsk) Reset() {
+	*x = StatementAsk{}
+	mi := &file_wire_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementAsk) ProtoMessage() {}
+
+func (x *StatementAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementAsk.ProtoReflect.Descriptor instead.
+func (*StatementAsk) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *StatementAsk) GetGrants() []string {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *StatementAsk) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *StatementAsk) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *StatementAsk) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *StatementAsk) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// StatementAnswer is one page; next is empty at the end.
+type StatementAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*StatementEntry      `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	Next          string                 `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatementAnswer) Reset() {
+	*x = StatementAnswer{}
+	mi := &file_wire_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementAnswer) ProtoMessage() {}
+
+func (x *StatementAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementAnswer.ProtoReflect.Descriptor instead.
+func (*StatementAnswer) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *StatementAnswer) GetEntries() []*StatementEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *StatementAnswer) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+type StatementEntry struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	Time               int64                  `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"` // microseconds since 1970
+	PaymentId          string                 `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	HoldId             string                 `protobuf:"bytes,3,opt,name=hold_id,json=holdId,proto3" json:"hold_id,omitempty"`
+	Counterparty       string                 `protobuf:"bytes,4,opt,name=counterparty,proto3" json:"counterparty,omitempty"`                                 // masked number
+	CounterpartyName   string                 `protobuf:"bytes,5,opt,name=counterparty_name,json=counterpartyName,proto3" json:"counterparty_name,omitempty"` // masked name
+	CounterpartyRegion string                 `protobuf:"bytes,6,opt,name=counterparty_region,json=counterpartyRegion,proto3" json:"counterparty_region,omitempty"`
+	Institution        string                 `protobuf:"bytes,7,opt,name=institution,proto3" json:"institution,omitempty"`
+	Purpose            string                 `protobuf:"bytes,8,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Kind               string                 `protobuf:"bytes,9,opt,name=kind,proto3" json:"kind,omitempty"`       // hold, release, capture, refund
+	Amount             int64                  `protobuf:"varint,10,opt,name=amount,proto3" json:"amount,omitempty"` // fen
+	Status             string                 `protobuf:"bytes,11,opt,name=status,proto3" json:"status,omitempty"`
+	Key                string                 `protobuf:"bytes,12,opt,name=key,proto3" json:"key,omitempty"` // orders entries of the same time, and is the cursor
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *StatementEntry) Reset() {
+	*x = StatementEntry{}
+	mi := &file_wire_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatementEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatementEntry) ProtoMessage() {}
+
+func (x *StatementEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatementEntry.ProtoReflect.Descriptor instead.
+func (*StatementEntry) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *StatementEntry) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *StatementEntry) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetHoldId() string {
+	if x != nil {
+		return x.HoldId
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetCounterparty() string {
+	if x != nil {
+		return x.Counterparty
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetCounterpartyName() string {
+	if x != nil {
+		return x.CounterpartyName
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetCounterpartyRegion() string {
+	if x != nil {
+		return x.CounterpartyRegion
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetInstitution() string {
+	if x != nil {
+		return x.Institution
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *StatementEntry) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *StatementEntry) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
 var File_wire_proto protoreflect.FileDescriptor
 
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\x0egongji.wire.v1\"\xf1\a\n" +
+	"wire.proto\x12\x0egongji.wire.v1\"\x9f\r\n" +
 	"\x04Body\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12@\n" +
 	"\fhold_request\x18\n" +
@@ -1678,13 +2604,24 @@ const file_wire_proto_rawDesc = "" +
 	"\x0eenquiry_answer\x18\x10 \x01(\v2\x1d.gongji.wire.v1.EnquiryAnswerH\x00R\renquiryAnswer\x12@\n" +
 	"\fgrant_notice\x18\x11 \x01(\v2\x1b.gongji.wire.v1.GrantNoticeH\x00R\vgrantNotice\x12C\n" +
 	"\rgrant_consent\x18\x12 \x01(\v2\x1c.gongji.wire.v1.GrantConsentH\x00R\fgrantConsent\x126\n" +
-	"\brejected\x18\x13 \x01(\v2\x18.gongji.wire.v1.RejectedH\x00R\brejected\x121\n" +
+	"\brejected\x18\x13 \x01(\v2\x18.gongji.wire.v1.RejectedH\x00R\brejected\x120\n" +
+	"\x06refund\x18\x14 \x01(\v2\x16.gongji.wire.v1.RefundH\x00R\x06refund\x12C\n" +
+	"\rrefund_answer\x18\x15 \x01(\v2\x1c.gongji.wire.v1.RefundAnswerH\x00R\frefundAnswer\x12I\n" +
+	"\x0finsurance_ended\x18\x16 \x01(\v2\x1e.gongji.wire.v1.InsuranceEndedH\x00R\x0einsuranceEnded\x12@\n" +
+	"\findex_wanted\x18\x17 \x01(\v2\x1b.gongji.wire.v1.IndexWantedH\x00R\vindexWanted\x12:\n" +
+	"\n" +
+	"index_page\x18\x18 \x01(\v2\x19.gongji.wire.v1.IndexPageH\x00R\tindexPage\x12F\n" +
+	"\x0emandate_notice\x18\x19 \x01(\v2\x1d.gongji.wire.v1.MandateNoticeH\x00R\rmandateNotice\x12F\n" +
+	"\x0emandate_result\x18\x1a \x01(\v2\x1d.gongji.wire.v1.MandateResultH\x00R\rmandateResult\x12I\n" +
+	"\x0fgrant_renounced\x18\x1b \x01(\v2\x1e.gongji.wire.v1.GrantRenouncedH\x00R\x0egrantRenounced\x121\n" +
 	"\alook_up\x18( \x01(\v2\x16.gongji.wire.v1.LookUpH\x00R\x06lookUp\x120\n" +
 	"\x06ticket\x18) \x01(\v2\x16.gongji.wire.v1.TicketH\x00R\x06ticket\x12-\n" +
 	"\x05quote\x18* \x01(\v2\x15.gongji.wire.v1.QuoteH\x00R\x05quote\x12@\n" +
 	"\fquote_answer\x18+ \x01(\v2\x1b.gongji.wire.v1.QuoteAnswerH\x00R\vquoteAnswer\x12@\n" +
 	"\fcheck_person\x18, \x01(\v2\x1b.gongji.wire.v1.CheckPersonH\x00R\vcheckPerson\x12S\n" +
-	"\x13check_person_answer\x18- \x01(\v2!.gongji.wire.v1.CheckPersonAnswerH\x00R\x11checkPersonAnswerB\x06\n" +
+	"\x13check_person_answer\x18- \x01(\v2!.gongji.wire.v1.CheckPersonAnswerH\x00R\x11checkPersonAnswer\x12C\n" +
+	"\rstatement_ask\x18. \x01(\v2\x1c.gongji.wire.v1.StatementAskH\x00R\fstatementAsk\x12L\n" +
+	"\x10statement_answer\x18/ \x01(\v2\x1f.gongji.wire.v1.StatementAnswerH\x00R\x0fstatementAnswerB\x06\n" +
 	"\x04kind\"\x84\x02\n" +
 	"\vHoldRequest\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n" +
@@ -1712,12 +2649,13 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"payment_id\x18\x02 \x01(\tR\tpaymentId\x12\x15\n" +
 	"\x06act_id\x18\x03 \x01(\tR\x05actId\x12\x16\n" +
-	"\x06amount\x18\x04 \x01(\x03R\x06amount\"X\n" +
+	"\x06amount\x18\x04 \x01(\x03R\x06amount\"t\n" +
 	"\aRelease\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x02 \x01(\tR\tpaymentId\x12\x15\n" +
-	"\x06act_id\x18\x03 \x01(\tR\x05actId\"\x83\x01\n" +
+	"\x06act_id\x18\x03 \x01(\tR\x05actId\x12\x1a\n" +
+	"\bdeclined\x18\x04 \x01(\bR\bdeclined\"\x83\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x15\n" +
 	"\x06act_id\x18\x02 \x01(\tR\x05actId\x12\x14\n" +
@@ -1804,7 +2742,68 @@ const file_wire_proto_rawDesc = "" +
 	"\x11CheckPersonAnswer\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x16\n" +
 	"\x06scheme\x18\x02 \x01(\x05R\x06scheme\x12\x16\n" +
-	"\x06status\x18\x03 \x01(\x05R\x06statusB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
+	"\x06status\x18\x03 \x01(\x05R\x06status\"u\n" +
+	"\x06Refund\x12\x1b\n" +
+	"\trefund_id\x18\x01 \x01(\tR\brefundId\x12\x17\n" +
+	"\ahold_id\x18\x02 \x01(\tR\x06holdId\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tR\tpaymentId\x12\x16\n" +
+	"\x06amount\x18\x04 \x01(\x03R\x06amount\"n\n" +
+	"\fRefundAnswer\x12\x1b\n" +
+	"\trefund_id\x18\x01 \x01(\tR\brefundId\x12\x17\n" +
+	"\ahold_id\x18\x02 \x01(\tR\x06holdId\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\"+\n" +
+	"\x0eInsuranceEnded\x12\x19\n" +
+	"\bgrant_id\x18\x01 \x01(\tR\agrantId\"+\n" +
+	"\x0eGrantRenounced\x12\x19\n" +
+	"\bgrant_id\x18\x01 \x01(\tR\agrantId\"#\n" +
+	"\vIndexWanted\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\tR\x05after\"5\n" +
+	"\tIndexPage\x12\x12\n" +
+	"\x04next\x18\x01 \x01(\tR\x04next\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\x97\x01\n" +
+	"\rMandateNotice\x12\x1d\n" +
+	"\n" +
+	"mandate_id\x18\x01 \x01(\tR\tmandateId\x12\x19\n" +
+	"\bgrant_id\x18\x02 \x01(\tR\agrantId\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x18\n" +
+	"\apurpose\x18\x04 \x01(\tR\apurpose\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\tR\x06status\"\xb9\x01\n" +
+	"\rMandateResult\x12\x1d\n" +
+	"\n" +
+	"mandate_id\x18\x01 \x01(\tR\tmandateId\x12\x12\n" +
+	"\x04year\x18\x02 \x01(\x05R\x04year\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x12\x16\n" +
+	"\x06amount\x18\x04 \x01(\x03R\x06amount\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x06 \x01(\tR\tpaymentId\x12\x12\n" +
+	"\x04time\x18\a \x01(\x03R\x04time\"v\n" +
+	"\fStatementAsk\x12\x16\n" +
+	"\x06grants\x18\x01 \x03(\tR\x06grants\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"_\n" +
+	"\x0fStatementAnswer\x128\n" +
+	"\aentries\x18\x01 \x03(\v2\x1e.gongji.wire.v1.StatementEntryR\aentries\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\tR\x04next\"\xf0\x02\n" +
+	"\x0eStatementEntry\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tR\tpaymentId\x12\x17\n" +
+	"\ahold_id\x18\x03 \x01(\tR\x06holdId\x12\"\n" +
+	"\fcounterparty\x18\x04 \x01(\tR\fcounterparty\x12+\n" +
+	"\x11counterparty_name\x18\x05 \x01(\tR\x10counterpartyName\x12/\n" +
+	"\x13counterparty_region\x18\x06 \x01(\tR\x12counterpartyRegion\x12 \n" +
+	"\vinstitution\x18\a \x01(\tR\vinstitution\x12\x18\n" +
+	"\apurpose\x18\b \x01(\tR\apurpose\x12\x12\n" +
+	"\x04kind\x18\t \x01(\tR\x04kind\x12\x16\n" +
+	"\x06amount\x18\n" +
+	" \x01(\x03R\x06amount\x12\x16\n" +
+	"\x06status\x18\v \x01(\tR\x06status\x12\x10\n" +
+	"\x03key\x18\f \x01(\tR\x03keyB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
@@ -1818,7 +2817,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_wire_proto_goTypes = []any{
 	(*Body)(nil),              // 0: gongji.wire.v1.Body
 	(*HoldRequest)(nil),       // 1: gongji.wire.v1.HoldRequest
@@ -1839,6 +2838,17 @@ var file_wire_proto_goTypes = []any{
 	(*QuoteAnswer)(nil),       // 16: gongji.wire.v1.QuoteAnswer
 	(*CheckPerson)(nil),       // 17: gongji.wire.v1.CheckPerson
 	(*CheckPersonAnswer)(nil), // 18: gongji.wire.v1.CheckPersonAnswer
+	(*Refund)(nil),            // 19: gongji.wire.v1.Refund
+	(*RefundAnswer)(nil),      // 20: gongji.wire.v1.RefundAnswer
+	(*InsuranceEnded)(nil),    // 21: gongji.wire.v1.InsuranceEnded
+	(*GrantRenounced)(nil),    // 22: gongji.wire.v1.GrantRenounced
+	(*IndexWanted)(nil),       // 23: gongji.wire.v1.IndexWanted
+	(*IndexPage)(nil),         // 24: gongji.wire.v1.IndexPage
+	(*MandateNotice)(nil),     // 25: gongji.wire.v1.MandateNotice
+	(*MandateResult)(nil),     // 26: gongji.wire.v1.MandateResult
+	(*StatementAsk)(nil),      // 27: gongji.wire.v1.StatementAsk
+	(*StatementAnswer)(nil),   // 28: gongji.wire.v1.StatementAnswer
+	(*StatementEntry)(nil),    // 29: gongji.wire.v1.StatementEntry
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: gongji.wire.v1.Body.hold_request:type_name -> gongji.wire.v1.HoldRequest
@@ -1851,19 +2861,30 @@ var file_wire_proto_depIdxs = []int32{
 	8,  // 7: gongji.wire.v1.Body.grant_notice:type_name -> gongji.wire.v1.GrantNotice
 	9,  // 8: gongji.wire.v1.Body.grant_consent:type_name -> gongji.wire.v1.GrantConsent
 	10, // 9: gongji.wire.v1.Body.rejected:type_name -> gongji.wire.v1.Rejected
-	11, // 10: gongji.wire.v1.Body.look_up:type_name -> gongji.wire.v1.LookUp
-	12, // 11: gongji.wire.v1.Body.ticket:type_name -> gongji.wire.v1.Ticket
-	15, // 12: gongji.wire.v1.Body.quote:type_name -> gongji.wire.v1.Quote
-	16, // 13: gongji.wire.v1.Body.quote_answer:type_name -> gongji.wire.v1.QuoteAnswer
-	17, // 14: gongji.wire.v1.Body.check_person:type_name -> gongji.wire.v1.CheckPerson
-	18, // 15: gongji.wire.v1.Body.check_person_answer:type_name -> gongji.wire.v1.CheckPersonAnswer
-	13, // 16: gongji.wire.v1.Ticket.offers:type_name -> gongji.wire.v1.Offer
-	14, // 17: gongji.wire.v1.Ticket.declines:type_name -> gongji.wire.v1.GrantDecline
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	19, // 10: gongji.wire.v1.Body.refund:type_name -> gongji.wire.v1.Refund
+	20, // 11: gongji.wire.v1.Body.refund_answer:type_name -> gongji.wire.v1.RefundAnswer
+	21, // 12: gongji.wire.v1.Body.insurance_ended:type_name -> gongji.wire.v1.InsuranceEnded
+	23, // 13: gongji.wire.v1.Body.index_wanted:type_name -> gongji.wire.v1.IndexWanted
+	24, // 14: gongji.wire.v1.Body.index_page:type_name -> gongji.wire.v1.IndexPage
+	25, // 15: gongji.wire.v1.Body.mandate_notice:type_name -> gongji.wire.v1.MandateNotice
+	26, // 16: gongji.wire.v1.Body.mandate_result:type_name -> gongji.wire.v1.MandateResult
+	22, // 17: gongji.wire.v1.Body.grant_renounced:type_name -> gongji.wire.v1.GrantRenounced
+	11, // 18: gongji.wire.v1.Body.look_up:type_name -> gongji.wire.v1.LookUp
+	12, // 19: gongji.wire.v1.Body.ticket:type_name -> gongji.wire.v1.Ticket
+	15, // 20: gongji.wire.v1.Body.quote:type_name -> gongji.wire.v1.Quote
+	16, // 21: gongji.wire.v1.Body.quote_answer:type_name -> gongji.wire.v1.QuoteAnswer
+	17, // 22: gongji.wire.v1.Body.check_person:type_name -> gongji.wire.v1.CheckPerson
+	18, // 23: gongji.wire.v1.Body.check_person_answer:type_name -> gongji.wire.v1.CheckPersonAnswer
+	27, // 24: gongji.wire.v1.Body.statement_ask:type_name -> gongji.wire.v1.StatementAsk
+	28, // 25: gongji.wire.v1.Body.statement_answer:type_name -> gongji.wire.v1.StatementAnswer
+	13, // 26: gongji.wire.v1.Ticket.offers:type_name -> gongji.wire.v1.Offer
+	14, // 27: gongji.wire.v1.Ticket.declines:type_name -> gongji.wire.v1.GrantDecline
+	29, // 28: gongji.wire.v1.StatementAnswer.entries:type_name -> gongji.wire.v1.StatementEntry
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -1882,12 +2903,22 @@ func file_wire_proto_init() {
 		(*Body_GrantNotice)(nil),
 		(*Body_GrantConsent)(nil),
 		(*Body_Rejected)(nil),
+		(*Body_Refund)(nil),
+		(*Body_RefundAnswer)(nil),
+		(*Body_InsuranceEnded)(nil),
+		(*Body_IndexWanted)(nil),
+		(*Body_IndexPage)(nil),
+		(*Body_MandateNotice)(nil),
+		(*Body_MandateResult)(nil),
+		(*Body_GrantRenounced)(nil),
 		(*Body_LookUp)(nil),
 		(*Body_Ticket)(nil),
 		(*Body_Quote)(nil),
 		(*Body_QuoteAnswer)(nil),
 		(*Body_CheckPerson)(nil),
 		(*Body_CheckPersonAnswer)(nil),
+		(*Body_StatementAsk)(nil),
+		(*Body_StatementAnswer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1895,7 +2926,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
