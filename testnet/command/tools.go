@@ -72,7 +72,7 @@ type loadRun struct {
 	Rate     string        `help:"Payments a second by the clock, or max." default:"max" placeholder:"N|max"`
 	Duration time.Duration `help:"Of the measured window." default:"30s"`
 	Clients  int           `help:"That keep busy, with --rate max." default:"512" placeholder:"N"`
-	Sweep    bool          `help:"Measure also 1, 16, 128 and 512 clients, a paced 100/s, and one hot account."`
+	Sweep    bool          `default:"true" help:"After --rate max: 1 to 512 clients, 100/s, a hot account." negatable:""`
 	Report   string        `help:"Write the report (JSON) to this file." type:"path" placeholder:"FILE"`
 }
 
@@ -87,7 +87,7 @@ func (l *loadRun) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer done()
-	o.Rate, o.Clients, o.Duration, o.Sweep = rate, l.Clients, l.Duration, l.Sweep
+	o.Rate, o.Clients, o.Duration, o.Sweep = rate, l.Clients, l.Duration, l.Sweep && rate == 0
 	report, failed := load.Run(ctx, o)
 	if l.Report != "" && report.Seconds > 0 {
 		failed = errors.Join(failed, writeReport(l.Report, report))

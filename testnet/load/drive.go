@@ -120,6 +120,7 @@ type step struct {
 	name    string
 	rate    int // 0: clients keep busy
 	clients int
+	warmUp  time.Duration
 	window  time.Duration
 	pairs   []topology.Pair
 }

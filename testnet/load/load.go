@@ -26,8 +26,10 @@ import (
 const (
 	ClientsStandard = 512
 	warmUp          = 3 * time.Second
-	sweepWindow     = 8 * time.Second // of each step of a sweep
-	sweepRate       = 100             // payments a second, paced
+	sweepWindow     = 5 * time.Second // of each step of a sweep, at most
+	sweepPart       = 4               // and at most this part of the main window
+	sweepWarmUp     = time.Second
+	sweepRate       = 100 // payments a second, paced
 	settleWait      = 30 * time.Second
 	pacedInFlight   = 4096 // payments under way at most when paced; above it the rate is missed, and told
 	amount          = "1.00"
@@ -104,7 +106,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Begun()
 	}
 	report := Report{}
-	main := step{name: "main", rate: o.Rate, clients: o.Clients, window: o.Duration, pairs: o.Pairs}
+	main := step{
+		name: "main", rate: o.Rate, clients: o.Clients, warmUp: warmUp, window: o.Duration, pairs: o.Pairs,
+	}
 	result, err := d.measure(ctx, main)
 	if err != nil {
 		return report, err
@@ -118,7 +122,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return report, d.conclude(ctx, &report)
 }
 
-// sweep measures what the issue of this program asks for, a step each.
+// sweep shows how the figures depend on the load, a step each.
 func (d *driver) sweep(ctx context.Context) ([]Step, error) {
 	steps := []step{{name: "paced", rate: sweepRate}}
 	for _, clients := range []int{1, 16, 128, 512} {
@@ -127,7 +131,7 @@ func (d *driver) sweep(ctx context.Context) ([]Step, error) {
 	steps = append(steps, step{name: "hot account", clients: d.o.Clients, pairs: d.o.Pairs[:2]})
 	var out []Step
 	for _, s := range steps {
-		s.window = sweepWindow
+		s.warmUp, s.window = sweepWarmUp, min(sweepWindow, d.o.Duration/sweepPart)
 		if s.pairs == nil {
 			s.pairs = d.o.Pairs
 		}

@@ -28,7 +28,7 @@ type result struct {
 
 // observe opens the window after the warm-up, watches the nodes, and closes it.
 func (d *driver) observe(ctx context.Context, s step, w *window) (*result, error) {
-	if !pause(ctx, min(warmUp, s.window)) {
+	if !pause(ctx, min(s.warmUp, s.window)) {
 		return nil, ctx.Err()
 	}
 	before, err := d.figures(ctx)
