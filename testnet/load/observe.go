@@ -80,7 +80,7 @@ func (d *driver) watch(ctx context.Context, r *result, w *window, before Figures
 			return err
 		}
 		r.peak = max(r.peak, f.RSS)
-		if time.Since(from) < minute {
+		if time.Since(from) < minute-sampleEvery { // so that the last minute of a window of whole minutes counts
 			continue
 		}
 		now := w.count()
