@@ -294,6 +294,7 @@ func judge(
 	use := policy.Use{
 		GrantUsable: g.Usable(policy.Day(now)), Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status),
 		Relation: g.Terms.Relation, PairOpen: in.PairOpen(now, federation.Region(h.Origin)), Purpose: h.Purpose, Rules: rules,
+		Scope: policy.ScopeOf(string(in.Self), h.Origin),
 	}
 	if err := policy.CheckEligible(use); err != nil {
 		return 0, "", policy.CodeOf(err)

@@ -94,10 +94,15 @@ type InForce struct {
 	Self      federation.Region
 }
 
-// PairOpen reports whether new holds may begin between this region and a peer.
+// PairOpen reports whether new holds may begin between this region and a peer: by the directory, and by the pairs that
+// this region's rules list, if they do.
 func (f InForce) PairOpen(now time.Time, peer federation.Region) bool {
 	if peer == f.Self {
 		return true
+	}
+	day := policy.Day(now)
+	if rules, err := f.Rules.At(day); err == nil && !rules.PairOpen(string(peer), day) {
+		return false
 	}
 	if f.Directory == nil || f.Directory.Expired(now) || !f.Directory.PairOpen(f.Self, peer, now) {
 		return false

@@ -8,8 +8,8 @@ import (
 )
 
 // RulesBytesMax bounds the bytes of one version of rules: InstitutionsMax institutions of
-// ordinary length fit.
-const RulesBytesMax = 2 << 20
+// ordinary length fit. It is as much as one field of a command may have (record.BytesMax).
+const RulesBytesMax = 1 << 20
 
 // EncodeRules writes the canonical form: a JSON object with the keys in a fixed order, no
 // white space, lists in canonical order. Equal rules give equal bytes. ErrRules if the
@@ -61,6 +61,7 @@ func EncodeRules(r Rules) ([]byte, error) {
 		}
 		w.close('}')
 	}
+	r.writeScopes(w)
 	w.close('}')
 	if len(w.b) > RulesBytesMax {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrRules, RulesBytesMax)
@@ -110,7 +111,7 @@ func DecodeRules(data []byte) (Rules, error) {
 	}
 	var r Rules
 	s := &reader{b: data}
-	s.object([]field{
+	s.object(append([]field{
 		{"region", true, func() { r.Region = s.text(len("110000")) }},
 		{"effective_from", true, func() { parse(s, &r.EffectiveFrom, ParseDate) }},
 		{"annual_share", true, func() { parse(s, &r.AnnualShare, money.ParseShare) }},
@@ -126,7 +127,7 @@ func DecodeRules(data []byte) (Rules, error) {
 		{"institutions", true, func() { r.Institutions = s.institutions() }},
 		{"emergency_days", false, func() { r.EmergencyDays = s.integer() }},
 		{"premiums", false, func() { r.Premiums = s.premiums() }},
-	})
+	}, s.scopeFields(&r)...))
 	s.end()
 	if s.err != nil {
 		return Rules{}, s.err

@@ -8,6 +8,8 @@ type Terms struct {
 	Share      money.Share  // of the year-opening balance
 	Floor      money.Amount // must stay in the account
 	VisitLimit money.Amount // for one visit, 0 for none
+	// CarriedOver: what was credited in the business year cannot be shared.
+	CarriedOver bool
 }
 
 // Ask is one question to one payer's account, with all that the limits depend on. All
@@ -18,6 +20,7 @@ type Ask struct {
 	Balance   money.Amount // of the account, not lowered by holds
 	OpenHolds money.Amount // all open ones of the account: requested, placed, in doubt, on the way
 	Opening   money.Amount // the account's balance at the opening of the business year
+	Credited  money.Amount // credited since the opening, and part of Balance; refunds are not counted
 	UsedYear  money.Amount // held or captured of that year's quota, less releases and refunds, over all beneficiaries
 	UsedVisit money.Amount // the same, of this account for this visit (visit region and visit_id), any purpose
 
@@ -52,11 +55,20 @@ type Decision struct {
 // lowest decides; of several that allow the same least amount the first is named, in the
 // order balance_insufficient, annual_quota, retained_floor, visit_limit, payment_limit,
 // grant_annual_limit. Nothing below 0 is ever given or allowed, whatever the state.
+//
+// Where only the carried-over balance can be shared, the year's quota is the lesser of two: the share of the opening,
+// less what is held or captured of it; and what is left of the opening itself, which is the opening less all that has
+// left the account since (for its owner too) and is held, that is Balance − OpenHolds − Credited. Whoever spends,
+// spends the carried-over money first: so none of the year's own money is ever given. It is named annual_quota too.
 func Decide(in Ask) Decision {
 	free := in.Balance.Less(in.OpenHolds)
+	quota := in.Terms.Share.Of(in.Opening).Less(in.UsedYear)
+	if in.Terms.CarriedOver {
+		quota = min(quota, free.Less(in.Credited))
+	}
 	d := Decision{Limits: [LimitCount]Limit{
 		{CodeBalanceInsufficient, true, free},
-		{CodeAnnualQuota, true, in.Terms.Share.Of(in.Opening).Less(in.UsedYear)},
+		{CodeAnnualQuota, true, quota},
 		{CodeRetainedFloor, true, free.Less(in.Terms.Floor)},
 		{CodeVisitLimit, in.Terms.VisitLimit > 0, in.Terms.VisitLimit.Less(in.UsedVisit)},
 		{CodePaymentLimit, in.PaymentLimit > 0, in.PaymentLimit},
@@ -115,7 +127,8 @@ type Use struct {
 	Scheme      Scheme
 	Status      InsuredStatus
 	Relation    Relation
-	PairOpen    bool // payer's home – visit region, by the directory
+	PairOpen    bool  // payer's home – visit region, by the directory and the rules
+	Scope       Scope // of the visit region, seen from the payer's home; "" goes by the general list
 	Purpose     Purpose
 	Rules       *Rules // of the payer's home, in force today; nil allows nothing
 }
@@ -135,7 +148,7 @@ func CheckEligible(u Use) error {
 		return Refuse(CodeRelationNotAllowed, "")
 	case !u.PairOpen:
 		return Refuse(CodeRegionPairClosed, "")
-	case !u.Rules.OpensPurpose(u.Purpose):
+	case !u.Rules.OpensPurpose(u.Scope, u.Purpose):
 		return Refuse(CodePurposeNotOpen, "")
 	default:
 		return nil

@@ -40,6 +40,10 @@ var rulesOfR16 = []rule{
 		return atMost(plus(fen(in.OpenHolds), x), fen(in.Balance))
 	}},
 	{"annual_quota", func(in policy.Ask, x *big.Int) bool { // (used + x) ≤ share × opening, in whole fen
+		// carried over only: what was credited this year stays behind
+		if in.Terms.CarriedOver && !atMost(plus(plus(fen(in.OpenHolds), x), fen(in.Credited)), fen(in.Balance)) {
+			return false
+		}
 		return atMost(times(plus(fen(in.UsedYear), x), 10_000), times(fen(in.Opening), int64(in.Terms.Share)))
 	}},
 	{"retained_floor", func(in policy.Ask, x *big.Int) bool { // the floor stays behind
@@ -151,6 +155,22 @@ func TestDecideTable(t *testing.T) {
 		{"the lowest decides", func(in *policy.Ask) {
 			in.PaymentLimit, in.GrantAnnualLimit, in.Terms.VisitLimit = 30_00, 20_00, 25_00
 		}, "20.00", "grant_annual_limit"},
+		{"carried over only", func(in *policy.Ask) {
+			in.Balance, in.Credited, in.Terms.CarriedOver = 1_050_00, 1_000_00, true
+		}, "50.00", "annual_quota"},
+		{"carried over only, held already", func(in *policy.Ask) {
+			in.Balance, in.Credited, in.OpenHolds, in.Terms.CarriedOver = 1_050_00, 1_000_00, 30_00, true
+		}, "20.00", "annual_quota"},
+		{"carried over only, nothing left of it", func(in *policy.Ask) {
+			in.Balance, in.Credited, in.Terms.CarriedOver = 900_00, 1_000_00, true
+		}, "0.00", "annual_quota"},
+		{"carried over only, nothing credited", func(in *policy.Ask) {
+			in.Balance, in.Terms.CarriedOver = 50_00, true
+		}, "50.00", "balance_insufficient"},
+		{"carried over only, the share is less", func(in *policy.Ask) {
+			in.Balance, in.Opening, in.Credited, in.Terms.CarriedOver = 1_100_00, 100_00, 1_000_00, true
+		}, "60.00", "annual_quota"},
+		{"credits count where the region does not say so", func(in *policy.Ask) { in.Credited = in.Balance }, "100.00", ""},
 		{
 			"equal limits: balance before quota", func(in *policy.Ask) { in.Balance, in.Opening = 60_00, 100_00 },
 			"60.00", "balance_insufficient",
@@ -210,12 +230,14 @@ func asks() *rapid.Generator[policy.Ask] {
 		a := amounts()
 		return policy.Ask{
 			Amount: a.Draw(t, "amount"), Balance: a.Draw(t, "balance"), OpenHolds: a.Draw(t, "holds"),
-			Opening: a.Draw(t, "opening"), UsedYear: a.Draw(t, "used"), UsedVisit: a.Draw(t, "visit"),
+			Opening: a.Draw(t, "opening"), Credited: a.Draw(t, "credited"),
+			UsedYear: a.Draw(t, "used"), UsedVisit: a.Draw(t, "visit"),
 			PaymentLimit: a.Draw(t, "payment limit"), GrantAnnualLimit: a.Draw(t, "grant limit"),
 			UsedGrant: a.Draw(t, "grant used"),
 			Terms: policy.Terms{
 				Share: money.Share(rapid.SampledFrom([]int32{0, 1, 5000, 6000, 7000, 9999, 10_000}).Draw(t, "share")),
 				Floor: a.Draw(t, "floor"), VisitLimit: a.Draw(t, "visit limit"),
+				CarriedOver: rapid.Bool().Draw(t, "carried over only"),
 			},
 		}
 	})

@@ -101,11 +101,19 @@ type Rules struct {
 	PurposeShares []PurposeShare
 	RetainedFloor money.Amount
 	VisitLimits   []VisitLimit
-	Purposes      []Purpose  // open for this money
-	Relations     []Relation // allowed
+	// CarriedOver: only what was carried over from earlier years can be shared; see Decide.
+	CarriedOver   bool
+	Purposes      []Purpose       // open for this money
+	ScopePurposes []ScopePurposes // in place of Purposes within a scope; canonical order
+	Relations     []Relation      // allowed
 	Consent       Consent
 	Commitment    Commitment
 	Hotline       string // area code, hyphen, 12393
+	// Pairs are the regions of other provinces that this region has opened; none: those of the directory.
+	Pairs []Pair
+
+	// Of beneficiaries insured in this region, whoever's money pays.
+	OwnAccount OwnAccount // Normalize makes "" OwnExhaust
 
 	// Of bills in this region, whoever's money pays.
 	DecideWithinSecondsMax int
@@ -115,6 +123,9 @@ type Rules struct {
 	EmergencyDays int
 	// Premiums are collected for the persons insured in this region, in canonical order.
 	Premiums []Premium
+
+	// Sources say where the figures come from, by figure.
+	Sources []Source
 }
 
 // Premium finds the premium of a purpose; false for nil.
@@ -129,9 +140,6 @@ func (r *Rules) Premium(p Purpose) (Premium, bool) {
 	return Premium{}, false
 }
 
-// OpensPurpose tells whether this region's money may serve the purpose; false for nil.
-func (r *Rules) OpensPurpose(p Purpose) bool { return r != nil && slices.Contains(r.Purposes, p) }
-
 // AllowsRelation tells whether the region allows the relation; false for nil.
 func (r *Rules) AllowsRelation(rel Relation) bool {
 	return r != nil && slices.Contains(r.Relations, rel)
@@ -143,7 +151,7 @@ func (r *Rules) Terms(p Purpose) Terms {
 	if r == nil {
 		return Terms{}
 	}
-	t := Terms{Share: r.AnnualShare, Floor: r.RetainedFloor}
+	t := Terms{Share: r.AnnualShare, Floor: r.RetainedFloor, CarriedOver: r.CarriedOver}
 	for _, s := range r.PurposeShares {
 		if s.Purpose == p {
 			t.Share = s.Share
@@ -201,6 +209,7 @@ func (r *Rules) Normalize() Rules {
 	slices.SortStableFunc(out.Premiums, func(a, b Premium) int {
 		return rank(a.Purpose, purposes) - rank(b.Purpose, purposes)
 	})
+	out.normalizeScopes()
 	return out
 }
 
@@ -241,6 +250,10 @@ func (r *Rules) Validate() error {
 		{"commitment", r.Commitment.valid()},
 		{"emergency_days", r.EmergencyDays >= 0 && r.EmergencyDays <= EmergencyDaysMax},
 		{"premiums", r.validPremiums()},
+		{"purposes_by_scope", r.validScopePurposes()},
+		{"own_account", r.OwnAccount.Valid()},
+		{"pairs", r.validPairs()},
+		{"sources", r.validSources()},
 	}
 	for _, c := range checks {
 		if !c.ok {

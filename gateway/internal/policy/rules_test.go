@@ -94,8 +94,8 @@ func checkPilotInstitutions(t *testing.T, r policy.Rules) {
 func TestNilRulesAllowNothing(t *testing.T) {
 	t.Parallel()
 	var none *policy.Rules
-	if none.OpensPurpose("outpatient") || none.AllowsRelation("parent") || none.Designated("H1", "hospital",
-		"outpatient") {
+	if none.OpensPurpose("", "outpatient") || none.PairOpen("310000", 1) ||
+		none.AllowsRelation("parent") || none.Designated("H1", "hospital", "outpatient") {
 		t.Error("no rules allow something")
 	}
 	in := ask()
@@ -254,7 +254,7 @@ func anyRules() *rapid.Generator[policy.Rules] {
 		base.DecideWithinSecondsMax = rapid.IntRange(5, 86_400).Draw(t, "seconds")
 		base.Commitment.Text, base.Commitment.TextZH = text.Draw(t, "text"), text.Draw(t, "text_zh")
 		base.Institutions = base.Institutions[:rapid.IntRange(0, len(base.Institutions)).Draw(t, "institutions")]
-		return base
+		return withScopes(t, base)
 	})
 }
 

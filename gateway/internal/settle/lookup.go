@@ -96,13 +96,18 @@ func (t *term) lookUp(
 	if err != nil {
 		return nil, err
 	}
-	if err := grant.CheckBeneficiary(standing(f)); err != nil {
+	if err = grant.CheckBeneficiary(standing(f)); err != nil {
 		ticket.Code = string(policy.CodeOf(err))
 		return ticket, nil
 	}
-	own := f.Balance.Less(f.Held)
-	if money.Amount(q.GetOwnAccountPaid()) < min(own, money.Amount(q.GetSelfBorne())) {
-		ticket.Code = string(policy.CodeOwnAccountFirst)
+	rules, err := t.s.Ledger.InForce().Rules.At(policy.Day(t.s.Now()))
+	if err != nil {
+		rules = nil // a region without rules: the own account pays along
+	}
+	err = rules.CheckOwnAccount(
+		f.Balance.Less(f.Held), money.Amount(q.GetSelfBorne()), money.Amount(q.GetOwnAccountPaid()))
+	if err != nil {
+		ticket.Code = string(policy.CodeOf(err))
 		return ticket, nil
 	}
 	return ticket, t.offer(ctx, no, q, ticket)
