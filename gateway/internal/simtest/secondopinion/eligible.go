@@ -8,7 +8,49 @@ func Pair(a, b string) string {
 	return a + " " + b
 }
 
-func (w *World) open2(a, b string) bool { return a == b || !w.Closed[Pair(a, b)] }
+// scope is how far it is from a payer's home to a visit region: the first two digits are the province.
+func scope(home, visit string) string {
+	switch {
+	case home == visit:
+		return "same_region"
+	case home[:2] == visit[:2]:
+		return "same_province"
+	default:
+		return "cross_province"
+	}
+}
+
+// PairOpen tells whether money may go from a home to a visit region: within one region always; else the federation has
+// to have opened the pair, and each of both sides that lists the other provinces that it has opened must list the other
+// for today.
+func (w *World) PairOpen(home, visit string) bool {
+	if home == visit {
+		return true
+	}
+	return !w.Closed[Pair(home, visit)] && w.lists(home, visit) && w.lists(visit, home)
+}
+
+func (w *World) lists(region, other string) bool {
+	pairs := w.Regions[region].Pairs
+	if len(pairs) == 0 || scope(region, other) != "cross_province" {
+		return true
+	}
+	for _, p := range pairs {
+		if p.Region == other && w.day() >= p.From && (p.Until == "" || w.day() <= p.Until) {
+			return true
+		}
+	}
+	return false
+}
+
+// opens tells whether a region's money may serve a purpose in a visit region.
+func (w *World) opens(home, visit, purpose string) bool {
+	rules := w.Regions[home]
+	if own, ok := rules.ScopePurposes[scope(home, visit)]; ok {
+		return in(purpose, own)
+	}
+	return in(purpose, rules.Purposes)
+}
 
 // ended tells whether a grant is over: revoked, ended, or its last day has passed.
 func (w *World) ended(g *Grant) bool {
@@ -33,9 +75,9 @@ func (w *World) MayUse(g *Grant, visitRegion, purpose string) string {
 		return "payer_not_insured"
 	case !in(g.Relation, rules.Relations):
 		return "relation_not_allowed"
-	case !w.open2(payer.Region, visitRegion):
+	case !w.PairOpen(payer.Region, visitRegion):
 		return "region_pair_closed"
-	case !in(purpose, rules.Purposes):
+	case !w.opens(payer.Region, visitRegion, purpose):
 		return "purpose_not_open"
 	}
 	return ""
@@ -80,10 +122,6 @@ func (w *World) Refuses(r Request) string {
 	if b.Scheme == 310 {
 		own = notBelowZero(w.Balance(r.Beneficiary) - w.Held(r.Beneficiary))
 	}
-	least := own // what the own account has to pay
-	if r.SelfBorne < least {
-		least = r.SelfBorne
-	}
 	switch {
 	case r.Amount == 0 || r.FundPaid+r.SelfBorne != r.Total || r.OwnPaid > r.SelfBorne:
 		return "invalid_amount"
@@ -101,7 +139,9 @@ func (w *World) Refuses(r Request) string {
 		return "institution_not_designated"
 	case b.Status != 1 || b.Scheme != 310 && b.Scheme != 390:
 		return "beneficiary_not_insured"
-	case r.OwnPaid < least:
+	case w.Regions[b.Region].ZeroOnly && own > 0: // nothing before the own account is empty
+		return "own_account_first"
+	case !w.Regions[b.Region].ZeroOnly && r.OwnPaid < min(own, r.SelfBorne):
 		return "own_account_first"
 	}
 	return ""

@@ -29,7 +29,7 @@ const (
 )
 
 var (
-	codes     = []string{"110000", "310000", "350100"}
+	codes     = []string{"350100", "350200", "110000"} // two of one province
 	relations = []string{"spouse", "parent", "child", "sibling"}
 	purposes  = []string{"outpatient", "inpatient", "chronic", "checkup"}
 	days      = []string{"2026-12-31", "2026-12-30", "2027-01-01", "2025-12-31", "2027-12-31"}
@@ -80,7 +80,7 @@ func situations() *rapid.Generator[situation] {
 		d.regions(w)
 		d.people(w)
 		d.past(w)
-		s := situation{world: w, request: d.request(w), confirm: 100 - d.n(100, "not confirmed")}
+		s := situation{world: w, request: d.request(), confirm: 100 - d.n(100, "not confirmed")}
 		return s
 	})
 }
@@ -95,6 +95,7 @@ func (d *drawer) regions(w *secondopinion.World) {
 		if d.n(2, "floor") == 2 {
 			r.Floor = d.amount("floor")
 		}
+		d.scopes(code, r)
 		if d.n(2, "raised") == 2 {
 			r.PurposeShare["chronic"] = min(r.Share+1_000, 10_000)
 		}
@@ -112,6 +113,21 @@ func (d *drawer) regions(w *secondopinion.World) {
 	}
 }
 
+// scopes are the rules that depend on where the visit is, and the two modes.
+func (d *drawer) scopes(code string, r *secondopinion.Region) {
+	r.CarriedOver, r.ScopePurposes = d.rarely("carried over only"), map[string][]string{}
+	for _, s := range []string{"same_region", "same_province", "cross_province"} {
+		if d.rarely("scope") {
+			r.ScopePurposes[s] = d.subset(purposes, "purpose in scope")
+		}
+	}
+	for _, other := range codes {
+		if other[:2] != code[:2] && d.rarely("pair") {
+			r.Pairs = append(r.Pairs, secondopinion.Open{Region: other, From: pick(d, days, "pair from")})
+		}
+	}
+}
+
 func (d *drawer) people(w *secondopinion.World) {
 	w.Persons[patient] = &secondopinion.Person{
 		Region: pick(d, codes, "home"), Scheme: 390, Status: 1, Opening: map[string]int{},
@@ -120,7 +136,10 @@ func (d *drawer) people(w *secondopinion.World) {
 	for i := range payers {
 		p := &secondopinion.Person{
 			Region: pick(d, codes, "payer's home"), Scheme: 310, Status: 1, Paid: d.amount("balance"),
-			Opening: map[string]int{w.Now[:4]: d.amount("opening")},
+			Opening: map[string]int{w.Now[:4]: d.amount("opening")}, Credited: map[string]int{},
+		}
+		if d.rarely("credited") {
+			p.Credited[w.Now[:4]] = min(d.amount("credit"), p.Paid)
 		}
 		switch d.n(19, "standing") {
 		case 17:
@@ -175,9 +194,9 @@ func (d *drawer) past(w *secondopinion.World) {
 	}
 }
 
-func (d *drawer) request(w *secondopinion.World) secondopinion.Request {
+func (d *drawer) request() secondopinion.Request {
 	r := secondopinion.Request{
-		Payment: "payment", VisitRegion: pick(d, codes, "visit region"), Beneficiary: patient, Credential: "e_credential",
+		ID: "payment", VisitRegion: pick(d, codes, "visit region"), Beneficiary: patient, Credential: "e_credential",
 		Purpose: pick(d, purposes, "purpose"), Visit: "visit1", Institution: "hospital", Bill: "bill",
 		Amount: max(d.amount("asked"), 1), AllowPartial: !d.rarely("all or nothing"),
 	}
@@ -189,6 +208,6 @@ func (d *drawer) request(w *secondopinion.World) secondopinion.Request {
 }
 
 // against lays both answers side by side.
-func against(s situation, real, second string) string {
-	return "\n" + strings.Join([]string{s.String(), "the program:        " + real, "the second opinion: " + second}, "\n")
+func against(s situation, program, second string) string {
+	return "\n" + strings.Join([]string{s.String(), "the program:        " + program, "the second opinion: " + second}, "\n")
 }

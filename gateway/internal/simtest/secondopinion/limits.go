@@ -88,7 +88,7 @@ func (w *World) UsedBill(institution, bill string) int {
 	sum := 0
 	for _, p := range w.Payments {
 		if p.Institution == institution && p.Bill == bill {
-			for _, h := range w.HoldsOf(p.ID()) {
+			for _, h := range w.HoldsOf(p.ID) {
 				sum += h.taken()
 			}
 		}
@@ -117,9 +117,13 @@ type Limit struct {
 func (w *World) Limits(g *Grant, visitRegion, visit, purpose string) []Limit {
 	rules := w.Regions[w.Persons[g.Payer].Region]
 	free := notBelowZero(w.Balance(g.Payer) - w.Held(g.Payer))
+	quota := notBelowZero(w.Quota(g.Payer, purpose) - w.UsedYear(g.Payer, w.year()))
+	if rules.CarriedOver { // what came in this year stays with its owner
+		quota = min(quota, notBelowZero(free-w.Persons[g.Payer].Credited[w.year()]))
+	}
 	limits := []Limit{
 		{"balance_insufficient", free},
-		{"annual_quota", notBelowZero(w.Quota(g.Payer, purpose) - w.UsedYear(g.Payer, w.year()))},
+		{"annual_quota", quota},
 		{"retained_floor", notBelowZero(free - rules.Floor)},
 	}
 	if most, ok := rules.VisitLimit[purpose]; ok {

@@ -1,5 +1,7 @@
 package secondopinion
 
+import "slices"
+
 // Pay carries a request out and returns the payment, or the code of the problem with which there is none.
 func (w *World) Pay(r Request) (*Payment, string) {
 	if code := w.Refuses(r); code != "" {
@@ -12,7 +14,7 @@ func (w *World) Pay(r Request) (*Payment, string) {
 		if p.Held == r.Amount {
 			break
 		}
-		if !w.open2(w.Persons[g.Payer].Region, r.VisitRegion) { // the visit region knows, and asks nobody there
+		if !w.PairOpen(w.Persons[g.Payer].Region, r.VisitRegion) { // the visit region knows, and asks nobody there
 			p.Declines = append(p.Declines, Decline{g.ID, "region_pair_closed"})
 			continue
 		}
@@ -27,7 +29,7 @@ func (w *World) Pay(r Request) (*Payment, string) {
 		}
 		w.open(g.Payer)
 		w.Holds = append(w.Holds, &Hold{
-			Payment: r.Payment, Grant: g.ID, Payer: g.Payer, VisitRegion: r.VisitRegion, Visit: r.Visit,
+			Payment: r.ID, Grant: g.ID, Payer: g.Payer, VisitRegion: r.VisitRegion, Visit: r.Visit,
 			Year: w.year(), Amount: gives, State: "placed", LimitedBy: by,
 		})
 		p.Held += gives
@@ -45,7 +47,7 @@ func (w *World) Pay(r Request) (*Payment, string) {
 // decline gives back what was held on the way and names, for each that could have given part, its limit.
 func (w *World) decline(p *Payment) {
 	p.Status, p.Held = "declined", 0
-	for _, h := range w.HoldsOf(p.ID()) {
+	for _, h := range w.HoldsOf(p.ID) {
 		h.State = "released"
 		p.Declines = append(p.Declines, Decline{h.Grant, h.LimitedBy})
 	}
@@ -60,11 +62,8 @@ func (w *World) Confirm(p *Payment, amount int) string {
 		return "invalid_amount"
 	}
 	p.Status, p.Confirmed = "captured", amount
-	for _, h := range w.HoldsOf(p.ID()) {
-		take := amount
-		if h.Amount < take {
-			take = h.Amount
-		}
+	for _, h := range w.HoldsOf(p.ID) {
+		take := min(amount, h.Amount)
 		amount -= take
 		w.open(h.Payer)
 		if take == 0 {
@@ -82,7 +81,7 @@ func (w *World) GiveBack(p *Payment, end string) string {
 		return "wrong_state"
 	}
 	p.Status = end
-	for _, h := range w.HoldsOf(p.ID()) {
+	for _, h := range w.HoldsOf(p.ID) {
 		w.open(h.Payer)
 		h.State = "released"
 	}
@@ -92,7 +91,7 @@ func (w *World) GiveBack(p *Payment, end string) string {
 // Captured is what was taken and what of it was given back.
 func (w *World) Captured(p *Payment) (int, int) {
 	captured, refunded := 0, 0
-	for _, h := range w.HoldsOf(p.ID()) {
+	for _, h := range w.HoldsOf(p.ID) {
 		captured += h.Captured
 		refunded += h.Refunded
 	}
@@ -110,13 +109,8 @@ func (w *World) Refund(p *Payment, amount int) string {
 	case amount > captured-refunded:
 		return "refund_exceeds_captured"
 	}
-	holds := w.HoldsOf(p.ID())
-	for i := len(holds) - 1; i >= 0; i-- {
-		h := holds[i]
-		back := amount
-		if h.Captured-h.Refunded < back {
-			back = h.Captured - h.Refunded
-		}
+	for _, h := range slices.Backward(w.HoldsOf(p.ID)) {
+		back := min(amount, h.Captured-h.Refunded)
 		if back > 0 {
 			w.open(h.Payer)
 		}

@@ -59,24 +59,51 @@ func dash(words ...string) string {
 	return "-"
 }
 
+func scopes(r *Region) []string {
+	var out []string
+	for _, s := range sorted(r.ScopePurposes) {
+		out = append(out, s+": "+dash(r.ScopePurposes[s]...))
+	}
+	return out
+}
+
+func pairs(r *Region) []string {
+	var out []string
+	for _, p := range r.Pairs {
+		out = append(out, p.Region+" from "+p.From+" to "+dash(p.Until))
+	}
+	return out
+}
+
+func modes(r *Region) []string {
+	var out []string
+	if r.CarriedOver {
+		out = append(out, "carried_over_only")
+	}
+	if r.ZeroOnly {
+		out = append(out, "zero_only")
+	}
+	return out
+}
+
 // String is the world as tables that a person can read.
 func (w *World) String() string {
 	var b strings.Builder
 	b.WriteString("It is " + w.Now + " in Beijing. Closed: " + dash(sorted(w.Closed)...) + "\nregions\n")
-	rows := []string{"code\tshare\traised\tfloor\tvisit limits\tpurposes\trelations"}
+	rows := []string{"code\tshare\traised\tfloor\tvisit limits\tpurposes\tby scope\tpairs\trelations\tmodes"}
 	for _, code := range sorted(w.Regions) {
 		r := w.Regions[code]
 		rows = append(rows, strings.Join([]string{
 			code, share(r.Share), amounts(r.PurposeShare, share), Yuan(r.Floor), amounts(r.VisitLimit, Yuan),
-			dash(r.Purposes...), dash(r.Relations...),
+			dash(r.Purposes...), dash(scopes(r)...), dash(pairs(r)...), dash(r.Relations...), dash(modes(r)...),
 		}, "\t"))
 	}
 	b.WriteString(table(rows) + "persons\n")
-	rows = []string{"who\thome\tscheme\tstatus\tbalance\theld\topenings"}
+	rows = []string{"who\thome\tscheme\tstatus\tbalance\theld\topenings\tcredited since"}
 	for _, name := range sorted(w.Persons) {
 		p := w.Persons[name]
-		rows = append(rows, fmt.Sprintf("%s\t%s\t%d\t%d\t%s\t%s\t%s", name, p.Region, p.Scheme, p.Status,
-			Yuan(w.Balance(name)), Yuan(w.Held(name)), amounts(p.Opening, Yuan)))
+		rows = append(rows, fmt.Sprintf("%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s", name, p.Region, p.Scheme, p.Status,
+			Yuan(w.Balance(name)), Yuan(w.Held(name)), amounts(p.Opening, Yuan), amounts(p.Credited, Yuan)))
 	}
 	b.WriteString(table(rows) + "grants, as they were made\n")
 	rows = []string{"id\tpayer\tbeneficiary\trelation\tstatus\tfrom\tuntil\tat once\ta year"}
@@ -108,7 +135,7 @@ func (r Request) String() string {
 	}
 	return fmt.Sprintf(
 		"%s asks in %s for %s: %s %s, visit %s, bill %s/%s of %s = %s funds + %s self-borne, own account %s, partial %v, auto %v",
-		r.Payment, r.VisitRegion, r.Beneficiary, r.Purpose, Yuan(r.Amount), r.Visit, r.Institution, r.Bill, Yuan(r.Total),
+		r.ID, r.VisitRegion, r.Beneficiary, r.Purpose, Yuan(r.Amount), r.Visit, r.Institution, r.Bill, Yuan(r.Total),
 		Yuan(r.FundPaid), Yuan(r.SelfBorne), Yuan(r.OwnPaid), r.AllowPartial, r.Auto) + ", grants " + named +
 		fmt.Sprintf(", %s (another's %v, remote %v), undesignated %v",
 			r.Credential, r.HolderIsOther, r.RemoteUse, r.Undesignated)
@@ -142,7 +169,7 @@ func (s Shown) String() string {
 func (w *World) Show(p *Payment) Shown {
 	s := Shown{Status: p.Status, Held: p.Held, Amount: p.Amount, CashDue: p.CashDue(), Declines: p.Declines}
 	s.Captured, s.Refunded = w.Captured(p)
-	for _, h := range w.HoldsOf(p.ID()) {
+	for _, h := range w.HoldsOf(p.ID) {
 		s.Legs = append(s.Legs, LegLine(h.Grant, h.State, h.Amount, h.Captured, h.Refunded, h.LimitedBy))
 	}
 	return s

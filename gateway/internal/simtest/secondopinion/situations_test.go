@@ -93,6 +93,14 @@ func date(day string) policy.Date {
 	return d
 }
 
+func purposesOf(words []string) []policy.Purpose {
+	var out []policy.Purpose
+	for _, w := range words {
+		out = append(out, policy.Purpose(w))
+	}
+	return out
+}
+
 func newProgram(w *secondopinion.World) *program {
 	now, err := time.ParseInLocation("2006-01-02 15:04:05", w.Now, policy.Beijing())
 	if err != nil {
@@ -102,9 +110,15 @@ func newProgram(w *secondopinion.World) *program {
 	for code, r := range w.Regions {
 		own := &policy.Rules{
 			Region: code, AnnualShare: money.Share(r.Share), RetainedFloor: money.Amount(r.Floor), //nolint:gosec // ≤ 10000
+			Purposes: purposesOf(r.Purposes), CarriedOver: r.CarriedOver,
 		}
-		for _, p := range r.Purposes {
-			own.Purposes = append(own.Purposes, policy.Purpose(p))
+		for s, p := range r.ScopePurposes {
+			x := policy.ScopePurposes{Scope: policy.Scope(s), Purposes: purposesOf(p)}
+			own.ScopePurposes = append(own.ScopePurposes, x)
+		}
+		for _, p := range r.Pairs {
+			x := policy.Pair{Region: p.Region, From: date(p.From), Until: date(p.Until)}
+			own.Pairs = append(own.Pairs, x)
 		}
 		for _, x := range r.Relations {
 			own.Relations = append(own.Relations, policy.Relation(x))
@@ -240,11 +254,13 @@ func (a *program) ask(l *payment.Leg, r secondopinion.Request) (money.Amount, po
 	}
 	payer := a.world.Persons[g.Payer]
 	rules := a.rules[payer.Region]
-	open := payer.Region == r.VisitRegion || !a.world.Closed[secondopinion.Pair(payer.Region, r.VisitRegion)]
+	visited, today := a.rules[r.VisitRegion], policy.Day(a.now)
+	open := payer.Region == r.VisitRegion || !a.world.Closed[secondopinion.Pair(payer.Region, r.VisitRegion)] &&
+		rules.PairOpen(r.VisitRegion, today) && visited.PairOpen(payer.Region, today)
 	use := policy.Use{
-		GrantUsable: e.Usable(policy.Day(a.now)), Scheme: policy.Scheme(payer.Scheme),
+		GrantUsable: e.Usable(today), Scheme: policy.Scheme(payer.Scheme),
 		Status: policy.InsuredStatus(payer.Status), Relation: policy.Relation(g.Relation), PairOpen: open,
-		Purpose: policy.Purpose(r.Purpose), Rules: rules,
+		Purpose: policy.Purpose(r.Purpose), Rules: rules, Scope: policy.ScopeOf(payer.Region, r.VisitRegion),
 	}
 	err := policy.CheckEligible(use)
 	if want := a.world.MayUse(g, r.VisitRegion, r.Purpose); string(policy.CodeOf(err)) != want {
@@ -262,6 +278,7 @@ func (a *program) ask(l *payment.Leg, r secondopinion.Request) (money.Amount, po
 		Amount: l.Asked, Balance: money.Amount(payer.Paid) - captured,
 		OpenHolds: a.used(func(h *placed) bool { return h.payer == g.Payer && h.State != hold.Captured }),
 		Opening:   money.Amount(payer.Opening[a.world.Now[:4]]),
+		Credited:  money.Amount(payer.Credited[a.world.Now[:4]]),
 		UsedYear:  a.used(func(h *placed) bool { return h.payer == g.Payer && h.year == year }),
 		UsedVisit: a.used(func(h *placed) bool { return h.payer == g.Payer && h.visit == visit }),
 		UsedGrant: a.used(func(h *placed) bool { return h.grant == g.ID && h.year == year }),

@@ -1,6 +1,8 @@
 package secondopinion
 
-// Money is whole fen everywhere; None is an optional limit that is not set.
+import "slices"
+
+// None is an optional limit that is not set. Money is whole fen everywhere.
 const None = -1
 
 // Region is the rules of one region, as its own page of figures.
@@ -10,8 +12,16 @@ type Region struct {
 	Floor        int            // must stay in an account
 	VisitLimit   map[string]int // by purpose; a purpose that is no key has none
 	Purposes     []string       // open for this region's money
-	Relations    []string       // allowed here
+	// ScopePurposes stand in place of Purposes for one scope: same_region, same_province, cross_province.
+	ScopePurposes map[string][]string
+	CarriedOver   bool     // only what the year began with can be shared, not what came in since
+	ZeroOnly      bool     // a beneficiary insured here has to have an empty account of their own
+	Pairs         []Open   // regions of other provinces that are open, with dates; none: all that the federation opens
+	Relations     []string // allowed here
 }
+
+// Open is a region that another one has opened, from a day to a day ("": without end).
+type Open struct{ Region, From, Until string }
 
 // Person is one insured person with their personal account.
 type Person struct {
@@ -22,6 +32,8 @@ type Person struct {
 	// Opening is the balance with which each year began, by year. A year without one has not been opened: its first act
 	// opens it with the balance of that moment.
 	Opening map[string]int
+	// Credited is what of Paid came in since a year's opening, by year.
+	Credited map[string]int
 }
 
 // Grant is one payer's consent.
@@ -54,7 +66,7 @@ type Hold struct {
 
 // Request asks for a payment.
 type Request struct {
-	Payment     string
+	ID          string
 	VisitRegion string
 	Beneficiary string
 
@@ -126,15 +138,12 @@ func (w *World) grant(id string) *Grant {
 // Payment finds one; nil if there is none.
 func (w *World) Payment(id string) *Payment {
 	for _, p := range w.Payments {
-		if p.ID() == id {
+		if p.ID == id {
 			return p
 		}
 	}
 	return nil
 }
-
-// ID is the payment's.
-func (p *Payment) ID() string { return p.Request.Payment }
 
 // HoldsOf are a payment's, in the order of the legs.
 func (w *World) HoldsOf(payment string) []*Hold {
@@ -147,14 +156,7 @@ func (w *World) HoldsOf(payment string) []*Hold {
 	return out
 }
 
-func in(word string, words []string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
-}
+func in(word string, words []string) bool { return slices.Contains(words, word) }
 
 func notBelowZero(n int) int {
 	if n < 0 {
