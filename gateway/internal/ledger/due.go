@@ -80,6 +80,7 @@ func (x *tx) wake(kind byte, id string, old, at time.Time) {
 	}
 	if !old.IsZero() {
 		x.Delete(dueKey(old, kind, id))
+		x.l.stale++ // its item stays in the heap; at most, since an item that has just fired is gone
 	}
 	if !at.IsZero() {
 		x.Set(dueKey(at, kind, id), nil)
@@ -107,4 +108,22 @@ func (x *tx) fire(now time.Time) {
 			n++
 		}
 	}
+}
+
+// staleMax is how many items that were moved on may stay in memory. Most deadlines never fire: without a bound a busy
+// region would keep the items of a quarter of an hour.
+const staleMax = 8192
+
+// trim reads the deadlines anew when most of those in memory stand there for nothing. It changes no state, so that it
+// does not matter on which node it happens when.
+func (x *tx) trim() {
+	if x.err != nil || x.l.stale < staleMax || x.l.stale < len(x.l.due)/2 {
+		return
+	}
+	fresh, err := loadDue(x)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.l.due, x.l.stale = fresh, 0
 }

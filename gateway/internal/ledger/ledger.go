@@ -67,6 +67,7 @@ type Effects struct {
 type Ledger struct {
 	cfg      Config
 	due      due
+	stale    int // items of due, at most, whose record has moved on
 	payments *table[PaymentRecord, *PaymentRecord]
 	bills    *table[billRecord, *billRecord]
 	requests *table[RequestRecord, *RequestRecord]
@@ -170,6 +171,7 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 	x.fire(c.Stamp)
 	out := x.dispatch(c.Stamp, cmd)
 	x.deliverLocal(c.Stamp)
+	x.trim()
 	if err := x.flush(); err != nil {
 		return nil, err
 	}
@@ -257,6 +259,7 @@ func (l *Ledger) Reset(r consensus.Reader) error {
 	if l.due, err = loadDue(r); err != nil {
 		return err
 	}
+	l.stale = 0
 	if l.rules, err = readRules(r); err != nil {
 		return err
 	}

@@ -120,6 +120,30 @@ func TestPassedOverDoNotCount(t *testing.T) {
 	}
 }
 
+// TestMovedOnAreForgotten: deadlines that no longer stand do not gather in memory, and the one that does still fires.
+func TestMovedOnAreForgotten(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	due := testStart.Add(time.Minute)
+	x := &tx{Txn: m.txn, l: m.l}
+	m.placeRecord(x, 0, due)
+	for n := range staleMax + 1 {
+		x.wake(dueHold, fmt.Sprint("h", n), time.Time{}, due)
+		x.wake(dueHold, fmt.Sprint("h", n), due, time.Time{})
+	}
+	if err := x.flush(); err != nil {
+		t.Fatal(err)
+	}
+	m.do(testStart, &Tick{})
+	if len(m.l.due) != 1 {
+		t.Errorf("%d deadlines in memory", len(m.l.due))
+	}
+	m.do(due, &Tick{})
+	if p := get(&tx{Txn: m.txn, l: m.l}, m.l.payments, "p-310000-0000"); p.State != payment.Releasing {
+		t.Errorf("%s: it did not fire", p.State)
+	}
+}
+
 // TestManyDeadlinesAtOnce fire a bounded number at a time, in one order, and none is lost.
 func TestManyDeadlinesAtOnce(t *testing.T) {
 	t.Parallel()
