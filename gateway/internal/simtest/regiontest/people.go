@@ -3,7 +3,6 @@ package regiontest
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"gongji/adapters"
 	"gongji/gateway/client"
@@ -70,7 +69,7 @@ func (r *Region) GrantRequest(ctx context.Context, payer, beneficiary Person) (c
 		Payer: payer.Person, Beneficiary: beneficiary.Person, Relation: "parent", Channel: "national_app",
 		Consent:   client.Consent{Version: text.Version, Digest: text.Digest, Signature: "c2lnbmF0dXJl"},
 		Proofs:    []client.Proof{},
-		ValidFrom: policy.Day(time.Now()).String(),
+		ValidFrom: policy.Day(r.clock()).String(),
 	}, nil
 }
 
@@ -100,7 +99,7 @@ func (r *Region) PaymentRequest(beneficiary Person, visit, amount string) client
 			Type: client.CredentialECredential, HolderIDNumber: beneficiary.IDNumber, RemoteUse: &remote,
 		},
 		Institution: client.Institution{Code: "H" + string(r.Code) + "00001", Kind: "hospital"},
-		Purpose:     "outpatient", VisitID: visit, VisitDate: policy.Day(time.Now()).String(),
+		Purpose:     "outpatient", VisitID: visit, VisitDate: policy.Day(r.clock()).String(),
 		Bill:   client.Bill{ID: visit, Total: amount, FundPaid: "0.00", SelfBorne: amount, OwnAccountPaid: "0.00"},
 		Amount: amount, AllowPartial: &partial, Confirm: client.ConfirmManual, DecideWithinSeconds: &within,
 	}

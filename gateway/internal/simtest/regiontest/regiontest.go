@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -52,6 +53,8 @@ type Config struct {
 	Rules func(federation.Region, *policy.Rules)
 	// Directory changes what the directory says; nil: everybody open to everybody.
 	Directory func(*federation.DirectoryData)
+	// Clock is what every node's wall clock shows; nil: time.Now. It may run ahead of the bubble's time and jump.
+	Clock func() time.Time
 }
 
 // Federation is a few regions on one bus.
@@ -79,7 +82,8 @@ type Region struct {
 	Group  *consensustest.Group
 	Nodes  []*Node
 
-	runs bool
+	runs  bool
+	clock func() time.Time
 }
 
 // Node is one node of a region.
@@ -116,6 +120,9 @@ func (o *Output) String() string {
 	return o.b.String()
 }
 
+// Logger logs to the node's Output.
+func (n *Node) Logger() *slog.Logger { return slog.New(slog.NewJSONHandler(n.Output, nil)) }
+
 // Audits are the audited events.
 type Audits struct {
 	mu   sync.Mutex
@@ -148,16 +155,19 @@ func New(c Config) (*Federation, error) {
 	if c.Timing == (settle.Timing{}) {
 		c.Timing = settle.DefaultTiming()
 	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
 	f := &Federation{config: c, bus: c.Bus, Regions: map[federation.Region]*Region{}}
 	if f.bus == nil {
 		f.Bus = membus.New(1)
 		f.bus = f.Bus
 	}
 	for _, code := range c.Codes {
-		f.Regions[code] = &Region{Code: code, runs: true}
+		f.Regions[code] = &Region{Code: code, runs: true, clock: c.Clock}
 	}
 	for _, code := range c.Absent {
-		f.Regions[code] = &Region{Code: code}
+		f.Regions[code] = &Region{Code: code, clock: c.Clock}
 	}
 	if err := f.makeDirectory(); err != nil {
 		return nil, err
@@ -170,9 +180,9 @@ func New(c Config) (*Federation, error) {
 	return f, nil
 }
 
-func newSealer(uses ...crypto.Use) (*Sealer, error) {
+func newSealer(clock func() time.Time, uses ...crypto.Use) (*Sealer, error) {
 	suite := emm.New()
-	s := &Sealer{suite: suite, ring: keyfile.NewMemory(suite, keyfile.WithClock(time.Now)), random: random}
+	s := &Sealer{suite: suite, ring: keyfile.NewMemory(suite, keyfile.WithClock(clock)), random: random}
 	for _, use := range uses {
 		if _, err := s.ring.Generate(use); err != nil {
 			return nil, fmt.Errorf("regiontest: key: %w", err)
@@ -182,15 +192,17 @@ func newSealer(uses ...crypto.Use) (*Sealer, error) {
 }
 
 func (f *Federation) makeDirectory() error {
-	now := time.Now().UTC().Truncate(time.Second)
-	root, err := newSealer(crypto.UseSign)
+	clock := f.config.Clock
+	now := clock().UTC().Truncate(time.Second)
+	root, err := newSealer(clock, crypto.UseSign)
 	if err != nil {
 		return err
 	}
 	f.Root = root
 	f.Data = federation.DirectoryData{Version: 1, Issued: now.AddDate(0, 0, -1), Expires: now.AddDate(2, 0, 0)}
 	for code, r := range f.Regions {
-		r.Sealer, err = newSealer(crypto.UseSign, crypto.UseDecrypt, crypto.UseToken, crypto.UseData, crypto.UseEvidence)
+		r.Sealer, err = newSealer(
+			clock, crypto.UseSign, crypto.UseDecrypt, crypto.UseToken, crypto.UseData, crypto.UseEvidence)
 		if err != nil {
 			return err
 		}
@@ -221,11 +233,32 @@ func (f *Federation) makeDirectory() error {
 		return err
 	}
 	f.Roots = federation.Roots{Keys: []federation.RootKey{{ID: k.ID, Public: k.Public}}, Threshold: 1}
-	if f.signed, err = federation.SignDirectory(f.Data, root.Sign); err != nil {
+	return f.signDirectory()
+}
+
+func (f *Federation) signDirectory() error {
+	var err error
+	if f.signed, err = federation.SignDirectory(f.Data, f.Root.Sign); err != nil {
 		return fmt.Errorf("regiontest: directory: %w", err)
 	}
-	f.Directory, err = federation.ReadDirectory(root, f.Roots, f.signed, nil)
+	f.Directory, err = federation.ReadDirectory(f.Root, f.Roots, f.signed, nil)
 	return err
+}
+
+// Redirect signs what Data says now as the next version of the directory, and brings it to every region that runs.
+func (f *Federation) Redirect(ctx context.Context) error {
+	digest := f.Directory.Digest()
+	f.Data.Version, f.Data.Previous = f.Data.Version+1, hex.EncodeToString(digest[:])
+	f.Data.Issued = f.config.Clock().UTC().Truncate(time.Second)
+	if err := f.signDirectory(); err != nil {
+		return err
+	}
+	for _, code := range f.config.Codes {
+		if _, err := f.Regions[code].Put(ctx, &ledger.SetDirectory{Signed: f.signed}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func directoryKey(
@@ -260,6 +293,7 @@ func (f *Federation) makeRegion(r *Region) error {
 		}
 	}
 	r.Group = consensustest.NewGroup(nodes, func(i int) consensus.StateMachine { return r.Nodes[i].Ledger }, nil)
+	r.Group.SetClock(r.clock)
 	for i, n := range r.Nodes {
 		n.mem = r.Group.Node(i)
 		n.Log = n.mem
@@ -285,14 +319,14 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 	}
 	n.Settler, err = settle.New(settle.Deps{
 		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Bus: f.bus, Sealer: r.Sealer, Ring: r.Ring, Vault: n.Vault,
-		Tickets: evidence.NewTickets(r.Code, r.Sealer), Core: f.config.Cores[r.Code], Now: time.Now, Random: random,
-		Logger: slog.New(slog.NewJSONHandler(n.Output, nil)), Metrics: metrics, Audit: n.Audits.add, Timing: f.config.Timing,
+		Tickets: evidence.NewTickets(r.Code, r.Sealer), Core: f.config.Cores[r.Code], Now: r.clock, Random: random,
+		Logger: n.Logger(), Metrics: metrics, Audit: n.Audits.add, Timing: f.config.Timing,
 	})
 	if err != nil {
 		return err
 	}
 	n.Desk, err = desk.New(desk.Deps{
-		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Settle: n.Settler, Vault: n.Vault, Now: time.Now,
+		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Settle: n.Settler, Vault: n.Vault, Now: r.clock,
 		NotReady: func() []string { return nil },
 	})
 	return err
@@ -400,7 +434,7 @@ func (r *Region) Open(ctx context.Context, people ...Person) error {
 			return err
 		}
 		facts := p.Facts
-		facts.Year = policy.Year(time.Now())
+		facts.Year = policy.Year(r.clock())
 		c.Accounts = append(c.Accounts, ledger.NewAccount{Person: who, Facts: facts})
 	}
 	_, err := r.Put(ctx, c)
@@ -417,7 +451,7 @@ func (f *Federation) Unpack(lane federation.Lane, from int) ([]*federation.Opene
 	var out []*federation.Opened
 	records := f.Bus.Records(lane)
 	for i := from; i < len(records); i++ {
-		o, err := federation.Unpack(f.Directory, f.Regions[lane.To].Sealer, lane, time.Now(), records[i].Value)
+		o, err := federation.Unpack(f.Directory, f.Regions[lane.To].Sealer, lane, f.config.Clock(), records[i].Value)
 		if err != nil {
 			return nil, err
 		}
@@ -432,7 +466,7 @@ func (f *Federation) Pack(from federation.Region, c federation.Content) ([]byte,
 		random(c.ParcelID[:])
 	}
 	if c.Time.IsZero() {
-		c.Time = time.Now()
+		c.Time = f.config.Clock()
 	}
 	if c.Protocol == 0 {
 		c.Protocol = federation.Version
