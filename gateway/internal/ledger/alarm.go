@@ -11,6 +11,9 @@ import (
 const (
 	AlarmShortfall = "shortfall" // a payment is captured and misses a leg's money
 	AlarmCoreWon   = "core_won"  // the core had captured what was to be given back
+
+	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken before the core has said that it is registered
+	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
 )
 
 // Alarm is something that has ended otherwise than was decided.

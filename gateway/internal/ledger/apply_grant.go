@@ -101,6 +101,9 @@ func (x *tx) notice(g *GrantRecord, who *Person) {
 	}
 	x.send(federation.Region(g.BeneficiaryRegion),
 		&wirepb.Body{Kind: &wirepb.Body_GrantNotice{GrantNotice: n}}, &g.Persons, who)
+	if g.Status.Final() {
+		x.endMandatesOf(x.now, g, "")
+	}
 }
 
 // change carries a transition of a grant out.

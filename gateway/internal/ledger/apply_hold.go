@@ -279,6 +279,7 @@ func (x *tx) check(now time.Time, h *HoldRecord, f *Facts) []hold.Action {
 	if g == nil || !f.Known {
 		return h.Check(now, 0, "", policy.CodeNotFound)
 	}
+	g = x.capped(g, h.Purpose)
 	given, limitedBy, refused := judge(now, h, g, f, InForce{x.l.rules, x.l.dir, x.l.cfg.Self}, x.used)
 	return h.Check(now, given, limitedBy, refused)
 }

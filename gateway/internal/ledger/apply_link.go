@@ -164,6 +164,12 @@ func wellFormed(b *wirepb.Body) bool {
 			short(textMax, m.GetPayer(), m.GetPayerName())
 	case *wirepb.Body_GrantConsent:
 		return short(idMax, k.GrantConsent.GetGrantId())
+	case *wirepb.Body_MandateNotice:
+		m := k.MandateNotice
+		return short(idMax, m.GetMandateId(), m.GetGrantId(), m.GetPurpose(), m.GetStatus())
+	case *wirepb.Body_MandateResult:
+		m := k.MandateResult
+		return short(idMax, m.GetMandateId(), m.GetStatus(), m.GetCode(), m.GetPaymentId())
 	case *wirepb.Body_Rejected:
 		return short(textMax, k.Rejected.GetReason())
 	}
@@ -197,6 +203,10 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 		x.grantNotice(peer, k.GrantNotice, m)
 	case *wirepb.Body_GrantConsent:
 		x.grantConsent(now, peer, k.GrantConsent)
+	case *wirepb.Body_MandateNotice:
+		x.mandateTold(now, peer, k.MandateNotice)
+	case *wirepb.Body_MandateResult:
+		x.mandateResult(now, peer, k.MandateResult)
 	case *wirepb.Body_EnquiryAnswer, *wirepb.Body_Rejected:
 		// An answer that decides nothing. The hold stays in doubt and asks again; a decision that the peer could not
 		// understand is sent again when the payment wakes. Both are in the evidence and in the counters.

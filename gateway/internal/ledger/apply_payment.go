@@ -62,11 +62,16 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 		},
 		Request: c.Request, Beneficiary: c.Beneficiary, Persons: c.Persons, Credential: c.Credential,
 		Institution: c.Institution, InstKind: c.InstKind, Purpose: c.Purpose,
-		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket,
+		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket, Premium: c.Premium,
 	}
 	x.candidates(now, p, c.Offers)
 	if get(x, x.l.payments, c.PaymentID) != nil {
 		return refuse(policy.CodeConflict) // ids are random: only a leader that repeats itself comes here
+	}
+	if c.Premium != "" {
+		if code := x.premiumStarted(c); code != "" {
+			return refuse(code)
+		}
 	}
 	x.remember(now, c.Request, ThingPayment, c.PaymentID)
 	x.Set(stateKey(keyByVisit, joined(c.VisitID, c.PaymentID)), nil)
@@ -142,6 +147,9 @@ func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 	p.Due = wake
 	put(x, x.l.payments, p.ID, p)
 	x.l.effects.Payments = appendOnce(x.l.effects.Payments, p.ID)
+	if p.Premium != "" {
+		x.premiumPayment(p)
+	}
 }
 
 // actID names the origin's decision on one leg: the same on every repeat.
@@ -207,6 +215,9 @@ func (x *tx) decide(r Request, paymentID string) (*PaymentRecord, Outcome, bool)
 	p := get(x, x.l.payments, paymentID)
 	if p == nil {
 		return nil, refuse(policy.CodeNotFound), true
+	}
+	if p.Premium != "" {
+		return nil, refuse(policy.CodeWrongState), true // the collection decides it, by what the core registers
 	}
 	return p, Outcome{}, false
 }

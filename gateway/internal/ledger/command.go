@@ -34,6 +34,11 @@ const (
 	KindOpenAccounts  Kind = 14
 	KindForceRelease  Kind = 15
 	KindResumeLink    Kind = 16
+
+	KindMakeMandate     Kind = 29
+	KindEndMandates     Kind = 30
+	KindCollectPremiums Kind = 31
+	KindPremiumReport   Kind = 32
 )
 
 // ErrCommand: the bytes are no command of a kind and version that this program knows.
@@ -97,6 +102,14 @@ func newCommand(k Kind) Command {
 		return new(ForceRelease)
 	case KindResumeLink:
 		return new(ResumeLink)
+	case KindMakeMandate:
+		return new(MakeMandate)
+	case KindEndMandates:
+		return new(EndMandates)
+	case KindCollectPremiums:
+		return new(CollectPremiums)
+	case KindPremiumReport:
+		return new(PremiumReport)
 	}
 	return nil
 }
@@ -241,6 +254,7 @@ type CreatePayment struct {
 	DecideWithin time.Duration
 	Offers       []Offer
 	Ticket       []byte
+	Premium      string // the PremiumRecord that it pays; empty for all but the region's own collection
 }
 
 // Kind and Walk make a CreatePayment a Command.
@@ -268,6 +282,7 @@ func (p *CreatePayment) Walk(c *record.Coder) {
 	record.List(c, &offers)
 	p.Offers = offers
 	c.Bytes(&p.Ticket)
+	record.Str(c, &p.Premium)
 }
 
 // Confirm is the platform's decision to take Amount, or all that is held.

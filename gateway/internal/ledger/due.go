@@ -14,6 +14,7 @@ import (
 const (
 	duePayment byte = 'p'
 	dueHold    byte = 'h'
+	duePremium byte = 'm'
 )
 
 // firesMax is how many deadlines fire before one command. What is left fires before the next, which the leader proposes
@@ -101,6 +102,8 @@ func (x *tx) fire(now time.Time) {
 			fired = x.expirePayment(now, item)
 		case dueHold:
 			fired = x.expireHold(now, item)
+		case duePremium:
+			fired = x.expirePremium(now, item)
 		default:
 			x.fail(fmt.Errorf("ledger: a deadline of kind %q", item.kind))
 		}

@@ -33,6 +33,9 @@ const (
 	keyIndexID  = 'j' // grant id → beneficiary (at the beneficiary's home)
 	keyOrder    = 'k' // beneficiary → orderRecord
 	keySetAside = 'z' // region, epoch, number → a message that could not be understood
+	keyMandate  = 'M' // g, grant id → MandatesRecord; i, mandate id → grant id (at the payer's home)
+	keyDuty     = 'P' // purpose, beneficiary, grant id → DutyRecord (at the beneficiary's home)
+	keyPremium  = 'R' // r, purpose, year, person number → PremiumRecord; s, purpose → SeasonRecord
 	// KeyBook is the prefix of the region's Book.
 	KeyBook = 'B'
 )

@@ -6,8 +6,8 @@
 // the leader and brings the answers back as commands.
 //
 // One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side,
-// apply_link.go what peers send, apply_grant.go the grants, apply_admin.go rules, directory and accounts. view.go
-// reads.
+// apply_link.go what peers send, apply_grant.go the grants, apply_mandate.go and apply_premium.go the collection of
+// premiums, apply_admin.go rules, directory and accounts. view.go reads.
 package ledger
 
 import (
@@ -31,6 +31,8 @@ const (
 	personsHot  = 16384
 	grantsHot   = 16384
 	requestsHot = 4096
+	mandatesHot = 4096
+	premiumsHot = 4096
 	outboxMax   = 100_000  // messages waiting for one peer; beyond it no new hold is asked of it
 	localMax    = 10_000   // messages of a region to itself in one command
 	idMax       = 64       // bytes of an id that a peer names, as adapters.RefMax
@@ -60,6 +62,7 @@ type Effects struct {
 	Acked    []federation.Region // have acked
 	Calls    []string            // holds whose call to the core is under way
 	Payments []string            // changed
+	Premiums []string            // keys of PremiumRecords that wait for the leader
 	Alarms   []Alarm
 }
 
@@ -79,6 +82,10 @@ type Ledger struct {
 	pairs    *table[pairRecord, *pairRecord]
 	index    *table[IndexRecord, *IndexRecord]
 	links    *table[LinkRecord, *LinkRecord]
+	mandates *table[MandatesRecord, *MandatesRecord]
+	duties   *table[DutyRecord, *DutyRecord]
+	premiums *table[PremiumRecord, *PremiumRecord]
+	seasons  *table[SeasonRecord, *SeasonRecord]
 	book     bookCache
 	rules    policy.RuleBook
 	dir      *federation.Directory
@@ -154,6 +161,10 @@ func New(cfg Config) (*Ledger, error) {
 		pairs:    newTable[pairRecord](keyPair, grantsHot),
 		index:    newTable[IndexRecord](keyIndex, grantsHot),
 		links:    newTable[LinkRecord](keyLink, federation.MembersMax*2),
+		mandates: newTable[MandatesRecord](keyMandate, mandatesHot),
+		duties:   newTable[DutyRecord](keyDuty, mandatesHot),
+		premiums: newTable[PremiumRecord](keyPremium, premiumsHot),
+		seasons:  newTable[SeasonRecord](keyPremium, 2*len(policy.PremiumPurposes())),
 	}, nil
 }
 
@@ -167,7 +178,7 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 	for _, t := range l.tables() {
 		t.age() // never inside a command: what it has touched must stay where it is
 	}
-	x := &tx{Txn: txn, l: l}
+	x := &tx{Txn: txn, l: l, now: c.Stamp}
 	x.fire(c.Stamp)
 	out := x.dispatch(c.Stamp, cmd)
 	x.deliverLocal(c.Stamp)
@@ -180,9 +191,10 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 }
 
 // tables are all that a Ledger remembers of records in the state.
-func (l *Ledger) tables() [12]memory {
+func (l *Ledger) tables() [16]memory {
 	return [...]memory{
 		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
+		l.mandates, l.duties, l.premiums, l.seasons,
 	}
 }
 
@@ -221,6 +233,14 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return x.forceRelease(now, c)
 	case *ResumeLink:
 		return x.resumeLink(c)
+	case *MakeMandate:
+		return x.makeMandate(now, c)
+	case *EndMandates:
+		return x.endMandates(now, c)
+	case *CollectPremiums:
+		return x.collectPremiums(now, c)
+	case *PremiumReport:
+		return x.premiumReport(now, c)
 	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
 	return Outcome{}

@@ -27,6 +27,7 @@ type PaymentRecord struct {
 	Ticket      []byte
 	Counted     money.Amount // what stands in the bill's record for this payment
 	Due         time.Time    // the deadline that stands in the state
+	Premium     string       // the PremiumRecord that it pays
 }
 
 // Walk is the record.Record of a PaymentRecord.
@@ -45,6 +46,7 @@ func (p *PaymentRecord) Walk(c *record.Coder) {
 	c.Bytes(&p.Ticket)
 	record.Int(c, &p.Counted)
 	c.Time(&p.Due)
+	record.Str(c, &p.Premium)
 }
 
 func walkPayment(c *record.Coder, p *payment.Payment) {
@@ -166,6 +168,9 @@ const (
 	ThingPayment = "payment"
 	ThingGrant   = "grant"
 	ThingOrder   = "order"
+
+	ThingMandate  = "mandate"  // one that was made
+	ThingMandates = "mandates" // of the grant whose mandates were ended
 )
 
 // RequestRecord remembers a platform's request.

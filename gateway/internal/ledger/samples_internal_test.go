@@ -71,7 +71,7 @@ func sampleCommands() []Command {
 			sampleRequest(), "p-1", samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient", "visit",
 			20_001, sampleBill(), 150, true, true, 15 * time.Minute,
 			[]Offer{{"g-1", "110000", "not_found"}, {"g-2", "310000", ""}},
-			[]byte("ticket"),
+			[]byte("ticket"), "premium",
 		},
 		&Confirm{sampleRequest(), "p-1", true, 90},
 		&Cancel{sampleRequest(), "p-1"},
@@ -93,6 +93,10 @@ func sampleCommands() []Command {
 		&OpenAccounts{[]NewAccount{{samplePerson(), facts}}, "import"},
 		&ForceRelease{"h-1", "li", "reason"},
 		&ResumeLink{"310000", 2},
+		&MakeMandate{sampleRequest(), "m-1", "g-1", "resident_premium", 400},
+		&EndMandates{sampleRequest(), "g-1", "m-1"},
+		&CollectPremiums{"resident_premium"},
+		&PremiumReport{"key", 2, PremiumBlocked, "own_account_first"},
 	}
 }
 
@@ -139,7 +143,7 @@ func sampleRecords() []sample {
 	out := []sample{
 		of("payment", PaymentRecord{
 			samplePayment(), sampleRequest(), samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient",
-			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9),
+			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9), "premium",
 		}),
 		of("hold", HoldRecord{
 			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,
@@ -171,6 +175,7 @@ func sampleRecords() []sample {
 		of("order", orderRecord{[]string{"g-1", "g-2"}}),
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
 	}
+	out = append(out, samplePremiums()...)
 	for _, c := range sampleCommands() {
 		out = append(out, sample{
 			"command " + string('0'+rune(c.Kind())/10) + string('0'+rune(c.Kind())%10), c,
@@ -178,4 +183,21 @@ func sampleRecords() []sample {
 		})
 	}
 	return out
+}
+
+func samplePremiums() []sample {
+	result := PremiumResult{2027, PremiumWaiting, 400, "balance_insufficient", "p-1", sampleTime(1)}
+	return []sample{
+		of("mandates", MandatesRecord{
+			3, []Mandate{{"m-1", "resident_premium", 500, MandateEnded, sampleTime(1), sampleTime(2), []PremiumResult{result}}},
+		}),
+		of("duty", DutyRecord{
+			"g-1", "m-1", "110000", 4, true, sampleTime(3), 2027, PremiumWaiting, "balance_insufficient",
+		}),
+		of("premium", PremiumRecord{
+			"resident_premium", 2027, "n-1", 400, StatePaying, "core_unavailable", 2, "p-1", true, true, sampleTime(4),
+			time.Second, sampleTime(5),
+		}),
+		of("season", SeasonRecord{2027, 20_001, "after", true, true, true, 1, 2, 3, 4, 5}),
+	}
 }

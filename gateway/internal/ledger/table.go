@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"time"
 
 	"gongji/consensus"
 	"gongji/gateway/internal/record"
@@ -94,6 +95,7 @@ func stateKey(prefix byte, key string) []byte {
 type tx struct {
 	consensus.Txn
 	l     *Ledger
+	now   time.Time // the stamp
 	dirty []flusher
 	local []local // messages of this region to itself
 	buf   []byte

@@ -240,8 +240,15 @@ func each[T any, P interface {
 	*T
 	record.Record
 }](r consensus.Reader, prefix byte, visit func(*T) bool) error {
+	return within[T, P](r, []byte{prefix}, visit)
+}
+
+// within visits the records whose keys begin with lo.
+func within[T any, P interface {
+	*T
+	record.Record
+}](r consensus.Reader, lo []byte, visit func(*T) bool) error {
 	var failed error
-	lo := []byte{prefix}
 	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
 		v := new(T)
 		if failed = record.Decode(value, P(v)); failed != nil {
@@ -304,7 +311,8 @@ func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, 
 	if !facts.Known {
 		return Quoted{Code: policy.CodeNotFound}, nil
 	}
-	var failed error
+	mandates, failed := v.Mandates(g.ID)
+	g = cappedBy(mandates, g, w.Purpose)
 	given, limitedBy, code := judge(now, h, g, facts, in, func(key string) money.Amount {
 		u, err := read[useRecord](v.r, keyUse, key)
 		if err != nil {

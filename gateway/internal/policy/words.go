@@ -51,6 +51,15 @@ func (p Purpose) Openable() bool { return slices.Contains(purposes, p) }
 // Forbidden tells whether the purpose is one of those that are always refused.
 func (p Purpose) Forbidden() bool { return slices.Contains(forbidden, p) }
 
+// premiums are the purposes that are collected once a year, in canonical order.
+var premiums = []Purpose{PurposeResidentPremium, PurposeLTCPremium}
+
+// PremiumPurposes are those that are collected once a year; the slice is the caller's.
+func PremiumPurposes() []Purpose { return slices.Clone(premiums) }
+
+// Premium tells whether the purpose is one that is collected once a year.
+func (p Purpose) Premium() bool { return slices.Contains(premiums, p) }
+
 // ParsePurpose checks the word of a request: CodePurposeForbidden for one that is always
 // refused (a 422, to be told after all 400s), CodeInvalidRequest for an unknown word.
 func ParsePurpose(s, field string) (Purpose, error) {
