@@ -12,7 +12,7 @@ const (
 	AlarmShortfall = "shortfall" // a payment is captured and misses a leg's money
 	AlarmCoreWon   = "core_won"  // the core had captured what was to be given back
 
-	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken before the core has said that it is registered
+	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken though its registration is not known
 	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
 )
 

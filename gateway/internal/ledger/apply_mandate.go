@@ -37,7 +37,7 @@ func (x *tx) makeMandate(now time.Time, c *MakeMandate) Outcome {
 		return refuse(policy.CodeGrantNotActive)
 	}
 	rules, err := x.l.rules.At(policy.Day(now))
-	if err != nil || !rules.OpensPurpose(c.Purpose) {
+	if err != nil || !rules.OpensPurpose(policy.ScopeOf(g.PayerRegion, g.BeneficiaryRegion), c.Purpose) {
 		return Outcome{Code: policy.CodePurposeNotOpen, Field: "/purpose"}
 	}
 	rec := get(x, x.l.mandates, mandatesKey(g.ID))

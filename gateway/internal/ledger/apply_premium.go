@@ -26,7 +26,7 @@ const (
 // PremiumPlatform is the platform of the requests that the collection makes. No platform can have this name.
 const PremiumPlatform = "gongji/premium"
 
-// PremiumRequest names the payment of a premium's present attempt: one attempt makes one payment, whichever leaders try.
+// PremiumRequest names the payment of a premium's present attempt: one attempt makes one payment, whoever leads.
 func PremiumRequest(p *PremiumRecord) Request {
 	return Request{
 		Platform: PremiumPlatform, ID: fmt.Sprintf("%s-%d-%s-%d", p.Purpose, p.Year, p.Person, p.Attempt),
@@ -37,7 +37,9 @@ func premiumKey(p policy.Purpose, year int, no string) string {
 	return premiumPrefix(p, year) + joined(no)
 }
 
-func premiumPrefix(p policy.Purpose, year int) string { return joined("r", string(p), strconv.Itoa(year)) }
+func premiumPrefix(p policy.Purpose, year int) string {
+	return joined("r", string(p), strconv.Itoa(year))
+}
 
 func seasonKey(p policy.Purpose) string { return joined("s", string(p)) }
 
