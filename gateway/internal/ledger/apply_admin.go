@@ -13,8 +13,9 @@ import (
 // Names under keyMeta.
 const (
 	metaDirectory = "directory"
-	metaRules     = "rules/" // and the day from which they hold
-	metaSweep     = "sweep"  // where the sweep of old request ids goes on
+	metaRules     = "rules/"    // and the day from which they hold
+	metaReplaced  = "oldrules/" // that day and the time at which the version was replaced: versions that were in force
+	metaSweep     = "sweep"     // where the sweep of old request ids goes on
 	metaImport    = "import/"
 )
 
@@ -22,56 +23,12 @@ const (
 // often enough, however many there are, and no entry is long.
 const sweepMax = 64
 
-// readRules reads the rule book from the state.
-func readRules(r consensus.Reader) (policy.RuleBook, error) {
-	var versions []policy.Rules
-	var failed error
-	lo := stateKey(keyMeta, metaRules)
-	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
-		rules, err := policy.DecodeRules(value)
-		if err != nil {
-			failed = err
-			return false
-		}
-		versions = append(versions, rules)
-		return true
-	})
-	if failed != nil || len(versions) == 0 {
-		return policy.RuleBook{}, failed
-	}
-	return policy.NewRuleBook(versions...)
-}
-
 func readDirectory(r consensus.Reader, h federation.Hash) (*federation.Directory, error) {
 	signed, ok := r.Get(stateKey(keyMeta, metaDirectory))
 	if !ok {
 		return nil, nil //nolint:nilnil // a region without a directory is one that has not been told yet
 	}
 	return federation.LoadDirectory(h, signed)
-}
-
-// setRules puts a version of the rules into force from its day.
-func (x *tx) setRules(c *SetRules) Outcome {
-	rules, err := policy.DecodeRules(c.Rules)
-	if err != nil {
-		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
-	}
-	if rules.Region != string(x.l.cfg.Self) {
-		return refuse(policy.CodeInvalidRegion)
-	}
-	versions := make([]policy.Rules, 0, len(x.l.rules.Versions())+1)
-	for _, v := range x.l.rules.Versions() {
-		if v.EffectiveFrom != rules.EffectiveFrom {
-			versions = append(versions, v)
-		}
-	}
-	book, err := policy.NewRuleBook(append(versions, rules)...)
-	if err != nil {
-		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
-	}
-	x.l.rules, x.l.changed = book, true
-	x.Set(stateKey(keyMeta, metaRules+rules.EffectiveFrom.String()), c.Rules)
-	return Outcome{}
 }
 
 // setDirectory takes a newer directory. The leader has verified the root's signatures.

@@ -142,7 +142,7 @@ func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action
 		facts := factsOf(account, ok)
 		return x.check(now, h, &facts)
 	case hold.CallHold:
-		held, err := book.Hold(x, now, h.ID, h.Account, h.Amount.Fen(), x.floor(now, h).Fen())
+		held, err := book.Hold(x, now, h.ID, h.Account, h.Amount.Fen(), h.Floor().Fen())
 		if reason := x.reason(err); reason != "" {
 			return h.CoreRefusedHold(now, codeOf(reason))
 		}
@@ -209,14 +209,6 @@ func (f *Facts) account() adapters.Account {
 	}
 }
 
-func (x *tx) floor(now time.Time, h *HoldRecord) money.Amount {
-	rules, err := x.l.rules.At(policy.Day(now))
-	if err != nil {
-		return money.Max
-	}
-	return rules.Terms(h.Purpose).Floor
-}
-
 // Keys of useRecords: what is held or captured, by what limits it.
 func useOpen(account string) string { return joined("o", account) }
 
@@ -280,31 +272,41 @@ func (x *tx) check(now time.Time, h *HoldRecord, f *Facts) []hold.Action {
 		return h.Check(now, 0, "", policy.CodeNotFound)
 	}
 	g = x.capped(g, h.Purpose)
-	given, limitedBy, refused := judge(now, h, g, f, InForce{x.l.rules, x.l.dir, x.l.cfg.Self}, x.used)
-	return h.Check(now, given, limitedBy, refused)
+	verdict, refused := judge(now, h, g, f, InForce{x.l.rules, x.l.dir, x.l.cfg.Self}, x.used)
+	h.Verdict = verdict
+	if refused != "" {
+		return h.Check(now, 0, "", refused)
+	}
+	return h.Check(now, verdict.Given, verdict.LimitedBy, "")
 }
 
-// judge is the rules' verdict on one hold: what is given and which limit decides, or (third) the code of the refusal.
+// judge is the rules' verdict on one hold, and the code of the refusal where nothing is given. Without rules there is
+// no verdict, only a code.
 func judge(
 	now time.Time, h *HoldRecord, g *GrantRecord, f *Facts, in InForce, used func(key string) money.Amount,
-) (money.Amount, policy.Code, policy.Code) {
-	rules, err := in.Rules.At(policy.Day(now))
+) (*Verdict, policy.Code) {
+	day := policy.Day(now)
+	rules, err := in.Rules.At(day)
 	if err != nil {
-		return 0, "", policy.CodePurposeNotOpen
+		return nil, policy.CodePurposeNotOpen
 	}
-	use := policy.Use{
-		GrantUsable: g.Usable(policy.Day(now)), Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status),
-		Relation: g.Terms.Relation, PairOpen: in.PairOpen(now, federation.Region(h.Origin)), Purpose: h.Purpose, Rules: rules,
-		Scope: policy.ScopeOf(string(in.Self), h.Origin),
+	v := &Verdict{
+		Rules: rules.EffectiveFrom, Scheme: f.Scheme, Status: f.Status, Provisional: f.account().InYear(h.Year).Provisional,
+		GrantUsable: g.Usable(day), PairOpen: in.PairOpen(now, federation.Region(h.Origin)),
 	}
-	if err := policy.CheckEligible(use); err != nil {
-		return 0, "", policy.CodeOf(err)
+	err = policy.CheckEligible(policy.Use{
+		GrantUsable: v.GrantUsable, Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status),
+		Relation: g.Terms.Relation, PairOpen: v.PairOpen, Scope: policy.ScopeOf(string(in.Self), h.Origin),
+		Purpose: h.Purpose, Rules: rules,
+	})
+	if err != nil {
+		return v, policy.CodeOf(err)
 	}
-	d := policy.Decide(ask(h, g, f, rules, used))
-	if d.Given <= 0 {
-		return 0, "", d.LimitedBy
+	v.decided(ask(h, g, f, rules, used))
+	if v.Given <= 0 {
+		return v, v.LimitedBy
 	}
-	return d.Given, d.LimitedBy, ""
+	return v, ""
 }
 
 // ask gathers what the limits depend on; used reads a record of use.

@@ -39,6 +39,7 @@ const (
 	KindEndMandates     Kind = 30
 	KindCollectPremiums Kind = 31
 	KindPremiumReport   Kind = 32
+	KindWithdrawRules   Kind = 40
 )
 
 // ErrCommand: the bytes are no command of a kind and version that this program knows.
@@ -110,6 +111,8 @@ func newCommand(k Kind) Command {
 		return new(CollectPremiums)
 	case KindPremiumReport:
 		return new(PremiumReport)
+	case KindWithdrawRules:
+		return new(WithdrawRules)
 	}
 	return nil
 }
@@ -406,15 +409,6 @@ func (r *CoreResult) Walk(c *record.Coder) {
 	record.Int(c, &r.Amount)
 	c.Sub(&r.Facts)
 }
-
-// SetRules puts a version of the regional rules into the state.
-type SetRules struct{ Rules []byte }
-
-// Kind and Walk make a SetRules a Command.
-func (*SetRules) Kind() Kind { return KindSetRules }
-
-// Walk walks over the fields.
-func (s *SetRules) Walk(c *record.Coder) { c.Bytes(&s.Rules) }
 
 // SetDirectory puts a directory, verified by the leader, into the state. An older one changes nothing.
 type SetDirectory struct{ Signed []byte }

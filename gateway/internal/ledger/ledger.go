@@ -224,7 +224,9 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	case *SetOrder:
 		return x.setOrder(now, c)
 	case *SetRules:
-		return x.setRules(c)
+		return x.setRules(now, c)
+	case *WithdrawRules:
+		return x.withdrawRules(now, c)
 	case *SetDirectory:
 		return x.setDirectory(c)
 	case *OpenAccounts:

@@ -108,6 +108,7 @@ type HoldRecord struct {
 	Open        money.Amount // what stands in the account's open holds for this hold (only with InCore)
 	InCore      bool         // its account is kept by a core outside
 	Due         time.Time    // the deadline that stands in the state
+	Verdict     *Verdict     // what the rules said; nil before they were asked, or where there was nothing to ask about
 }
 
 // Walk is the record.Record of a HoldRecord.
@@ -126,6 +127,7 @@ func (h *HoldRecord) Walk(c *record.Coder) {
 	record.Int(c, &h.Open)
 	c.Bool(&h.InCore)
 	c.Time(&h.Due)
+	record.Opt(c, &h.Verdict)
 }
 
 func walkHold(c *record.Coder, h *hold.Hold) {

@@ -38,6 +38,22 @@ func sampleFacts() Facts { return Facts{true, 310, 1, 100, 20, 2026, 300, true} 
 
 func sampleBill() Bill { return Bill{"bill", 500, 300, 200, 50} }
 
+func sampleVerdict() *Verdict {
+	v := &Verdict{
+		Rules: 740_000, Scheme: 310, Status: 1, GrantUsable: true, PairOpen: true, Provisional: true,
+		Ask: policy.Ask{
+			Amount: 13, Balance: 1, OpenHolds: 2, Opening: 3, Credited: 4, UsedYear: 5, UsedVisit: 6, PaymentLimit: 7,
+			GrantAnnualLimit: 8, UsedGrant: 9,
+			Terms: policy.Terms{Share: 6000, Floor: 10, VisitLimit: 11, CarriedOver: true},
+		},
+		Given: 12, LimitedBy: policy.CodeVisitLimit,
+	}
+	for i := range v.Limits {
+		v.Limits[i] = Allowed{true, money.Amount(20 + i)}
+	}
+	return v
+}
+
 func sampleTerms() grant.Terms {
 	return grant.Terms{
 		Relation: "parent", Channel: "counter", ClerkID: "clerk", ScanDigest: "scan",
@@ -89,6 +105,7 @@ func sampleCommands() []Command {
 		&AcceptGrant{sampleRequest(), "g-1"},
 		&SetOrder{sampleRequest(), samplePerson(), &facts, []string{"g-1", "g-2"}},
 		&SetRules{[]byte("rules")},
+		&WithdrawRules{740_001},
 		&SetDirectory{[]byte("directory")},
 		&OpenAccounts{[]NewAccount{{samplePerson(), facts}}, "import"},
 		&ForceRelease{"h-1", "li", "reason"},
@@ -147,7 +164,7 @@ func sampleRecords() []sample {
 		}),
 		of("hold", HoldRecord{
 			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,
-			sampleTime(6),
+			sampleTime(6), sampleVerdict(),
 		}),
 		of("use", useRecord{money.Amount(5)}),
 		of("bill", billRecord{money.Amount(6)}),

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"gongji/adapters"
@@ -75,6 +76,31 @@ func (v View) BillUsed(institution, bill string) (money.Amount, error) {
 
 // Hold finds a hold of this region's payers.
 func (v View) Hold(id string) (*HoldRecord, error) { return read[HoldRecord](v.r, keyHold, id) }
+
+// HoldsOf finds the holds that this region's payers have for a payment, in the order of their ids.
+func (v View) HoldsOf(paymentID string) ([]*HoldRecord, error) {
+	letter, rest, ok := strings.Cut(paymentID, "-")
+	if !ok || letter != "p" {
+		return nil, nil
+	}
+	var out []*HoldRecord
+	var failed error
+	lo := stateKey(keyHold, "h-"+rest+"-")
+	v.r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
+		h := new(HoldRecord)
+		if failed = record.Decode(value, h); failed != nil {
+			return false
+		}
+		if h.PaymentID == paymentID {
+			out = append(out, h)
+		}
+		return len(out) < HoldsOfMax
+	})
+	return out, failed
+}
+
+// HoldsOfMax is how many holds of one payment are looked at: more than a payment ever asks for.
+const HoldsOfMax = 64
 
 // PersonByToken finds a person and their number, which is empty when the region does not know them.
 func (v View) PersonByToken(token [32]byte) (string, *PersonRecord, error) {
@@ -313,7 +339,7 @@ func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, 
 	}
 	mandates, failed := v.Mandates(g.ID)
 	g = cappedBy(mandates, g, w.Purpose)
-	given, limitedBy, code := judge(now, h, g, facts, in, func(key string) money.Amount {
+	verdict, code := judge(now, h, g, facts, in, func(key string) money.Amount {
 		u, err := read[useRecord](v.r, keyUse, key)
 		if err != nil {
 			failed = err
@@ -326,7 +352,9 @@ func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, 
 	if code != "" {
 		return Quoted{Code: code}, failed
 	}
-	return Quoted{Amount: given, LimitedBy: limitedBy, Payer: payer.Masked, PayerName: payer.Called}, failed
+	return Quoted{
+		Amount: verdict.Given, LimitedBy: verdict.LimitedBy, Payer: payer.Masked, PayerName: payer.Called,
+	}, failed
 }
 
 // Book is the region's own account book; nil when a core system outside keeps the money.

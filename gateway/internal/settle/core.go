@@ -11,7 +11,6 @@ import (
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
-	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/vault"
 )
 
@@ -136,7 +135,7 @@ func (t *term) ask(ctx context.Context, h *ledger.HoldRecord, who vault.Identity
 // only then is the reference dead.
 func (t *term) askHold(ctx context.Context, h *ledger.HoldRecord, who vault.Identity, result *ledger.CoreResult) error {
 	held, err := t.s.Core.Hold(ctx, adapters.Call{Ref: h.ID, NotAfter: h.DecideBy}, corePerson(who), h.Amount.Fen(),
-		t.floor(h).Fen())
+		h.Floor().Fen())
 	if err == nil {
 		result.Amount = money.Amount(held)
 		return nil
@@ -155,7 +154,7 @@ func (t *term) askHold(ctx context.Context, h *ledger.HoldRecord, who vault.Iden
 func (t *term) askRelease(ctx context.Context, h *ledger.HoldRecord, who vault.Identity) error {
 	if h.State == hold.Abandoning && !t.s.Core.Capabilities().ReleaseIsFinal {
 		_, err := t.s.Core.Hold(ctx, adapters.Call{Ref: h.ID, NotAfter: h.DecideBy}, corePerson(who), h.Amount.Fen(),
-			t.floor(h).Fen())
+			h.Floor().Fen())
 		if err != nil && !refused(err) {
 			return err
 		}
@@ -170,11 +169,3 @@ func refused(err error) bool {
 
 // far is the end of the time in which a decision may be carried out: it is repeated until it is answered, for a year.
 func far(h *ledger.HoldRecord) time.Time { return h.DecideBy.AddDate(1, 0, 0) }
-
-func (t *term) floor(h *ledger.HoldRecord) money.Amount {
-	rules, err := t.s.Ledger.InForce().Rules.At(policy.Day(h.CheckedAt))
-	if err != nil {
-		return money.Max
-	}
-	return rules.Terms(h.Purpose).Floor
-}
