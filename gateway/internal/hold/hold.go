@@ -104,6 +104,8 @@ type Hold struct {
 	ByForce   bool     // two of them did
 	Wait      time.Duration
 	WakeAt    time.Time
+	Refunded  money.Amount // what is back of Captured
+	Refunding money.Amount // what refunds under way may still give back
 }
 
 // Action is what is to be done.
@@ -349,7 +351,8 @@ func (h *Hold) Calls() Action {
 	return 0
 }
 
-// Counts is what the hold takes of every limit: from the check until the core has confirmed its end.
+// Counts is what the hold takes of every limit: from the check until the core has confirmed its end. What is back of
+// what was captured counts no more.
 func (h *Hold) Counts() money.Amount {
 	switch h.State {
 	case Requested, Abandoning, Placed, InDoubt, Capturing, Undoing, Releasing:
@@ -357,10 +360,18 @@ func (h *Hold) Counts() money.Amount {
 			return h.Amount
 		}
 	case Captured:
-		return h.Captured
+		return h.Captured.Less(h.Refunded)
 	case Declined, Released, CaptureFailed:
 	}
 	return 0
+}
+
+// Refundable is what can still be given back: captured, less what is back and what is on its way.
+func (h *Hold) Refundable() money.Amount {
+	if h.State != Captured {
+		return 0
+	}
+	return h.Captured.Less(h.Refunded + h.Refunding)
 }
 
 func (h *Hold) await(now time.Time) {

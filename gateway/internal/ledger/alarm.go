@@ -14,6 +14,9 @@ const (
 
 	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken though its registration is not known
 	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
+	// A refund has waited for refund.AlarmAfter: at its origin, and at the home whose core does not answer.
+	AlarmRefundWaits  = "refund_waits"
+	AlarmRefundFailed = "refund_failed" // at the origin: a leg's money did not come back
 )
 
 // Alarm is something that has ended otherwise than was decided.
@@ -40,9 +43,17 @@ func (x *tx) coreWon(h *HoldRecord) {
 	}
 }
 
+// Opened is told what Open finds. A nil field is not asked for; a false answer ends the visit.
+type Opened struct {
+	Payments func(*PaymentRecord) bool
+	Holds    func(*HoldRecord) bool
+	Refunds  func(*RefundRecord) bool
+	Returns  func(*ReturnRecord) bool
+}
+
 // Open visits everything that has a deadline in the state, the nearest first, until one of the visitors returns false:
-// payments that are not over, holds that wait for somebody.
-func (v View) Open(payments func(*PaymentRecord) bool, holds func(*HoldRecord) bool) error {
+// payments and refunds that are not over, holds and returns that wait for somebody.
+func (v View) Open(o Opened) error {
 	var failed error
 	lo := []byte{keyDue}
 	v.r.Scan(lo, prefixEnd(lo), func(key, _ []byte) bool {
@@ -50,18 +61,27 @@ func (v View) Open(payments func(*PaymentRecord) bool, holds func(*HoldRecord) b
 			failed = fmt.Errorf("ledger: a deadline key of %d bytes", len(key))
 			return false
 		}
-		kind, id := key[9], string(key[10:])
-		switch kind {
+		more := true
+		switch kind, id := key[9], string(key[10:]); kind {
 		case duePayment:
-			p, err := v.Payment(id)
-			failed = err
-			return err == nil && (p == nil || payments(p))
+			more, failed = opened(o.Payments, v.Payment, id)
 		case dueHold:
-			h, err := v.Hold(id)
-			failed = err
-			return err == nil && (h == nil || holds(h))
+			more, failed = opened(o.Holds, v.Hold, id)
+		case dueRefund:
+			more, failed = opened(o.Refunds, v.Refund, id)
+		case dueReturn:
+			more, failed = opened(o.Returns, v.Return, id)
 		}
-		return true
+		return more && failed == nil
 	})
 	return failed
+}
+
+// opened shows a record to a visitor, if both are there.
+func opened[T any](visit func(*T) bool, find func(id string) (*T, error), id string) (bool, error) {
+	if visit == nil {
+		return true, nil
+	}
+	t, err := find(id)
+	return t == nil || visit(t), err
 }

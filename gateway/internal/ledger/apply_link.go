@@ -170,6 +170,12 @@ func wellFormed(b *wirepb.Body) bool {
 	case *wirepb.Body_MandateResult:
 		m := k.MandateResult
 		return short(idMax, m.GetMandateId(), m.GetStatus(), m.GetCode(), m.GetPaymentId())
+	case *wirepb.Body_Refund:
+		m := k.Refund
+		return short(idMax, m.GetRefundId(), m.GetHoldId(), m.GetPaymentId())
+	case *wirepb.Body_RefundAnswer:
+		m := k.RefundAnswer
+		return short(idMax, m.GetRefundId(), m.GetHoldId(), m.GetState(), m.GetCode())
 	case *wirepb.Body_Rejected:
 		return short(textMax, k.Rejected.GetReason())
 	}
@@ -199,6 +205,10 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 		x.outcome(now, peer, k.Outcome)
 	case *wirepb.Body_Enquiry:
 		x.enquiry(now, peer, k.Enquiry)
+	case *wirepb.Body_Refund:
+		x.refund(now, peer, k.Refund)
+	case *wirepb.Body_RefundAnswer:
+		x.refundAnswer(peer, k.RefundAnswer)
 	case *wirepb.Body_GrantNotice:
 		x.grantNotice(peer, k.GrantNotice, m)
 	case *wirepb.Body_GrantConsent:

@@ -40,6 +40,8 @@ const (
 	KindCollectPremiums Kind = 31
 	KindPremiumReport   Kind = 32
 	KindWithdrawRules   Kind = 40
+	KindCreateRefund    Kind = 17
+	KindReturnResult    Kind = 18
 )
 
 // ErrCommand: the bytes are no command of a kind and version that this program knows.
@@ -113,6 +115,10 @@ func newCommand(k Kind) Command {
 		return new(PremiumReport)
 	case KindWithdrawRules:
 		return new(WithdrawRules)
+	case KindCreateRefund:
+		return new(CreateRefund)
+	case KindReturnResult:
+		return new(ReturnResult)
 	}
 	return nil
 }

@@ -15,6 +15,8 @@ const (
 	duePayment byte = 'p'
 	dueHold    byte = 'h'
 	duePremium byte = 'm'
+	dueRefund  byte = 'r'
+	dueReturn  byte = 'f'
 )
 
 // firesMax is how many deadlines fire before one command. What is left fires before the next, which the leader proposes
@@ -104,6 +106,10 @@ func (x *tx) fire(now time.Time) {
 			fired = x.expireHold(now, item)
 		case duePremium:
 			fired = x.expirePremium(now, item)
+		case dueRefund:
+			fired = x.expireRefund(now, item)
+		case dueReturn:
+			fired = x.expireReturn(now, item)
 		default:
 			x.fail(fmt.Errorf("ledger: a deadline of kind %q", item.kind))
 		}

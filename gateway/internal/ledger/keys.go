@@ -21,7 +21,7 @@ const (
 	keyRequest  = 'r' // platform, request id → RequestRecord
 	keyHold     = 'h' // hold id → HoldRecord
 	keyUse      = 'u' // what is used of a limit → useRecord
-	keyCall     = 'c' // hold id → nothing: a call to the core is under way
+	keyCall     = 'c' // hold id, or key of a return → nothing: a call to the core is under way
 	keyDue      = 'd' // time, kind, id → nothing
 	keyToken    = 't' // token of a person → person number
 	keyPerson   = 'n' // person number → PersonRecord
@@ -36,6 +36,8 @@ const (
 	keyMandate  = 'M' // g, grant id → MandatesRecord; i, mandate id → grant id (at the payer's home)
 	keyDuty     = 'P' // purpose, beneficiary, grant id → DutyRecord (at the beneficiary's home)
 	keyPremium  = 'R' // r, purpose, year, person number → PremiumRecord; s, purpose → SeasonRecord
+	keyRefund   = 'f' // refund id → RefundRecord (at the origin)
+	keyReturn   = 'F' // hold id, refund id → ReturnRecord (at the payer's home)
 	// KeyBook is the prefix of the region's Book.
 	KeyBook = 'B'
 )

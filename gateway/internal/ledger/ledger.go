@@ -6,8 +6,9 @@
 // the leader and brings the answers back as commands.
 //
 // One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side,
-// apply_link.go what peers send, apply_grant.go the grants, apply_mandate.go and apply_premium.go the collection of
-// premiums, apply_admin.go rules, directory and accounts. view.go reads.
+// apply_refund.go and apply_return.go the two sides of a refund, apply_link.go what peers send, apply_grant.go the
+// grants, apply_mandate.go and apply_premium.go the collection of premiums, apply_admin.go rules, directory and
+// accounts. view.go reads.
 package ledger
 
 import (
@@ -33,6 +34,7 @@ const (
 	requestsHot = 4096
 	mandatesHot = 4096
 	premiumsHot = 4096
+	refundsHot  = 4096
 	outboxMax   = 100_000  // messages waiting for one peer; beyond it no new hold is asked of it
 	localMax    = 10_000   // messages of a region to itself in one command
 	idMax       = 64       // bytes of an id that a peer names, as adapters.RefMax
@@ -60,7 +62,7 @@ type Effects struct {
 	Peers    []federation.Region // have new messages in their outbox
 	AckDue   []federation.Region // are to be told how far this region is
 	Acked    []federation.Region // have acked
-	Calls    []string            // holds whose call to the core is under way
+	Calls    []string            // holds, and keys of returns, whose call to the core is under way
 	Payments []string            // changed
 	Premiums []string            // keys of PremiumRecords that wait for the leader
 	Alarms   []Alarm
@@ -75,6 +77,8 @@ type Ledger struct {
 	bills    *table[billRecord, *billRecord]
 	requests *table[RequestRecord, *RequestRecord]
 	holds    *table[HoldRecord, *HoldRecord]
+	refunds  *table[RefundRecord, *RefundRecord]
+	returns  *table[ReturnRecord, *ReturnRecord]
 	uses     *table[useRecord, *useRecord]
 	persons  *table[PersonRecord, *PersonRecord]
 	tokens   *table[tokenRecord, *tokenRecord]
@@ -154,6 +158,8 @@ func New(cfg Config) (*Ledger, error) {
 		bills:    newTable[billRecord](keyBill, paymentsHot),
 		requests: newTable[RequestRecord](keyRequest, requestsHot),
 		holds:    newTable[HoldRecord](keyHold, holdsHot),
+		refunds:  newTable[RefundRecord](keyRefund, refundsHot),
+		returns:  newTable[ReturnRecord](keyReturn, refundsHot),
 		uses:     newTable[useRecord](keyUse, usesHot),
 		persons:  newTable[PersonRecord](keyPerson, personsHot),
 		tokens:   newTable[tokenRecord](keyToken, personsHot),
@@ -191,10 +197,10 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 }
 
 // tables are all that a Ledger remembers of records in the state.
-func (l *Ledger) tables() [16]memory {
+func (l *Ledger) tables() [18]memory {
 	return [...]memory{
 		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
-		l.mandates, l.duties, l.premiums, l.seasons,
+		l.mandates, l.duties, l.premiums, l.seasons, l.refunds, l.returns,
 	}
 }
 
@@ -243,6 +249,10 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return x.collectPremiums(now, c)
 	case *PremiumReport:
 		return x.premiumReport(now, c)
+	case *CreateRefund:
+		return x.createRefund(now, c)
+	case *ReturnResult:
+		return x.returnResult(now, c)
 	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
 	return Outcome{}

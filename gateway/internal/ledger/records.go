@@ -28,6 +28,7 @@ type PaymentRecord struct {
 	Counted     money.Amount // what stands in the bill's record for this payment
 	Due         time.Time    // the deadline that stands in the state
 	Premium     string       // the PremiumRecord that it pays
+	Refunds     int          // how many refunds it has
 }
 
 // Walk is the record.Record of a PaymentRecord.
@@ -47,6 +48,7 @@ func (p *PaymentRecord) Walk(c *record.Coder) {
 	record.Int(c, &p.Counted)
 	c.Time(&p.Due)
 	record.Str(c, &p.Premium)
+	record.Int(c, &p.Refunds)
 }
 
 func walkPayment(c *record.Coder, p *payment.Payment) {
@@ -90,6 +92,8 @@ func walkLeg(c *record.Coder, l *payment.Leg) {
 	c.Time(&l.Deadline)
 	c.Time(&l.Resend)
 	record.Int(c, &l.Wait)
+	record.Int(c, &l.Refunded)
+	record.Int(c, &l.Refunding)
 }
 
 // HoldRecord is a hold as the payer's home keeps it.
@@ -128,6 +132,8 @@ func (h *HoldRecord) Walk(c *record.Coder) {
 	c.Bool(&h.InCore)
 	c.Time(&h.Due)
 	record.Opt(c, &h.Verdict)
+	record.Int(c, &h.Refunded)
+	record.Int(c, &h.Refunding)
 }
 
 func walkHold(c *record.Coder, h *hold.Hold) {
@@ -173,6 +179,7 @@ const (
 
 	ThingMandate  = "mandate"  // one that was made
 	ThingMandates = "mandates" // of the grant whose mandates were ended
+	ThingRefund   = "refund"
 )
 
 // RequestRecord remembers a platform's request.

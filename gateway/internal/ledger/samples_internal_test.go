@@ -10,6 +10,7 @@ import (
 	"gongji/gateway/internal/payment"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
+	"gongji/gateway/internal/refund"
 )
 
 // The samples have something in every field, so that a field which a walk forgets is found.
@@ -114,6 +115,8 @@ func sampleCommands() []Command {
 		&EndMandates{sampleRequest(), "g-1", "m-1"},
 		&CollectPremiums{"resident_premium"},
 		&PremiumReport{"key", 2, PremiumBlocked, "own_account_first"},
+		&CreateRefund{sampleRequest(), "p-1", 90, "reason"},
+		&ReturnResult{"h-1", "r-1-1", refund.CallVoid, "captured", true},
 	}
 }
 
@@ -125,7 +128,7 @@ func samplePayment() payment.Payment {
 		Legs: []payment.Leg{{
 			HoldID: "h-1-1", GrantID: "g-1", Region: "110000", State: payment.LegCaptured, Asked: 200, Amount: 180, Share: 150,
 			Captured: 140, LimitedBy: policy.CodeVisitLimit, Payer: "payer", PayerName: "name", GivenUp: true, Claim: true,
-			Deadline: sampleTime(4), Resend: sampleTime(5), Wait: time.Second,
+			Deadline: sampleTime(4), Resend: sampleTime(5), Wait: time.Second, Refunded: 50, Refunding: 60,
 		}},
 		Declines: []payment.Decline{{GrantID: "g-2", Region: "310000", Code: policy.CodeNotFound}},
 	}
@@ -136,7 +139,17 @@ func sampleHold() hold.Hold {
 		ID: "h-1-1", PaymentID: "p-1", Origin: "310000", GrantID: "g-1", State: hold.Captured, Asked: 200, Amount: 180,
 		Take: 150, Captured: 140, LimitedBy: policy.CodeAnnualQuota, Code: policy.CodeNotFound, Act: "act",
 		DecideBy: sampleTime(1), Placed: sampleTime(2), Ended: sampleTime(3), Checked: true, Forced: []string{"li", "wang"},
-		ByForce: true, Wait: time.Second, WakeAt: sampleTime(4),
+		ByForce: true, Wait: time.Second, WakeAt: sampleTime(4), Refunded: 50, Refunding: 60,
+	}
+}
+
+func sampleRefund() refund.Refund {
+	return refund.Refund{
+		ID: "r-1-1", PaymentID: "p-1", Amount: 90, Reason: "reason", Created: sampleTime(1), Alarmed: true,
+		Legs: []refund.Leg{{
+			HoldID: "h-1-1", GrantID: "g-1", Region: "110000", Amount: 90, State: refund.Failed,
+			Code: policy.CodeAccountClosed, Resend: sampleTime(2), Wait: time.Second,
+		}},
 	}
 }
 
@@ -160,7 +173,7 @@ func sampleRecords() []sample {
 	out := []sample{
 		of("payment", PaymentRecord{
 			samplePayment(), sampleRequest(), samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient",
-			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9), "premium",
+			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9), "premium", 3,
 		}),
 		of("hold", HoldRecord{
 			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,
@@ -188,6 +201,15 @@ func sampleRecords() []sample {
 		of("index", IndexRecord{
 			grant.Entry{ID: "g-1", Status: "active", ValidFrom: 20_000, ValidUntil: 20_365, CreatedAt: sampleTime(1)},
 			3, "110000", "masked", "name", "n-2", "parent", "counter", 300, 1000, "balance", "request",
+		}),
+		of("refund", RefundRecord{sampleRefund(), sampleRequest(), sampleTime(3)}),
+		of("return", ReturnRecord{
+			refund.Return{
+				RefundID: "r-1-1", HoldID: "h-1-1", Origin: "310000", Amount: 50, State: refund.ReturnVoiding,
+				Code: policy.CodeCoreUnavailable, Refusal: policy.CodeAccountClosed, Asked: sampleTime(1), Ended: sampleTime(2),
+				Alarmed: true, Wait: time.Second, WakeAt: sampleTime(3),
+			},
+			50, 60, sampleTime(4),
 		}),
 		of("order", orderRecord{[]string{"g-1", "g-2"}}),
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),

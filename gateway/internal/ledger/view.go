@@ -211,7 +211,7 @@ func (v View) Outbox(peer federation.Region, from uint64, visit func(number uint
 	return failed
 }
 
-// Calls lists the holds whose call to a core outside is under way.
+// Calls lists the holds, and the keys of returns, whose call to a core outside is under way.
 func (v View) Calls() []string { return v.ids(keyCall) }
 
 func (v View) ids(prefix byte) []string {

@@ -181,6 +181,8 @@ type Leg struct {
 	Deadline  time.Time    // of the answer to the hold request
 	Resend    time.Time    // when the decision is sent again
 	Wait      time.Duration
+	Refunded  money.Amount // what is back of Captured
+	Refunding money.Amount // what refunds under way may still give back
 }
 
 // Shortfall is what a leg that has ended misses of its share.
@@ -403,7 +405,7 @@ func (p *Payment) CashDue() money.Amount {
 }
 
 // Counts is what the payment takes of its bill: what is held or captured; while holds are being asked for, all that is
-// asked. What a home took against the decision counts too: it was paid.
+// asked. What a home took against the decision counts too: it was paid. What is back does not.
 func (p *Payment) Counts() money.Amount {
 	switch p.State {
 	case Requested:
@@ -416,7 +418,7 @@ func (p *Payment) Counts() money.Amount {
 		return max(p.Held, p.CapturedSum())
 	case Captured, Declined, Released, Expired:
 	}
-	return p.CapturedSum()
+	return p.CapturedSum() - p.RefundedSum()
 }
 
 // stray is what homes took of legs that were told to give back.

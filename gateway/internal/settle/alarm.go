@@ -9,6 +9,7 @@ import (
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/payment"
+	"gongji/gateway/internal/refund"
 )
 
 // Bounds of the look at what is open.
@@ -20,7 +21,7 @@ const (
 // openKey is one kind of thing in one state.
 type openKey struct{ thing, state string }
 
-// openCount is how many there are, and how long the oldest is past its decide_by.
+// openCount is how many there are, and how long the oldest is past its decide_by; a refund or return, how long it waits.
 type openCount struct {
 	number  int
 	overdue time.Duration
@@ -70,6 +71,12 @@ func (t *term) open() (map[openKey]openCount, error) {
 			open[openKey{"hold", s.String()}] = openCount{}
 		}
 	}
+	open[openKey{"refund", refund.Requested.String()}] = openCount{}
+	for _, s := range refund.ReturnStates() {
+		if !s.Final() {
+			open[openKey{"return", s.String()}] = openCount{}
+		}
+	}
 	now, seen := t.s.Now(), 0
 	add := func(thing, state string, by time.Time) bool {
 		k := openKey{thing, state}
@@ -81,10 +88,12 @@ func (t *term) open() (map[openKey]openCount, error) {
 		return seen < openMax
 	}
 	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
-		return t.s.Ledger.View(r).Open(
-			func(p *ledger.PaymentRecord) bool { return add("payment", p.State.String(), p.DecideBy) },
-			func(h *ledger.HoldRecord) bool { return add("hold", h.State.String(), h.DecideBy) },
-		)
+		return t.s.Ledger.View(r).Open(ledger.Opened{
+			Payments: func(p *ledger.PaymentRecord) bool { return add("payment", p.State.String(), p.DecideBy) },
+			Holds:    func(h *ledger.HoldRecord) bool { return add("hold", h.State.String(), h.DecideBy) },
+			Refunds:  func(r *ledger.RefundRecord) bool { return add("refund", r.State().String(), r.Created) },
+			Returns:  func(r *ledger.ReturnRecord) bool { return add("return", r.State.String(), r.Asked) },
+		})
 	})
 	return open, err
 }

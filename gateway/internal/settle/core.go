@@ -14,7 +14,7 @@ import (
 	"gongji/gateway/internal/vault"
 )
 
-// call queues a hold whose call to the core is under way. A full queue drops it: the hold wakes, and is queued again.
+// call queues a hold or return whose call to the core is under way. A full queue drops it: the hold wakes, and is queued again.
 func (t *term) call(id string) {
 	if t.s.Core == nil {
 		return
@@ -67,10 +67,14 @@ func (t *term) callCore(ctx context.Context) error {
 // the hold wakes, and the same call is repeated with the same reference.
 func (t *term) carryOut(ctx context.Context, id string) error {
 	var h *ledger.HoldRecord
+	var back *ledger.ReturnRecord
 	var sealed []byte
 	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
 		v := t.s.Ledger.View(r)
 		var err error
+		if back, err = v.Return(id); err != nil || back != nil {
+			return err
+		}
 		if h, err = v.Hold(id); err != nil || h == nil {
 			return err
 		}
@@ -80,6 +84,10 @@ func (t *term) carryOut(ctx context.Context, id string) error {
 		}
 		return err
 	})
+	if err == nil && back != nil {
+		t.carryBack(ctx, back)
+		return nil
+	}
 	if err != nil || h == nil || h.Calls() == 0 {
 		return err
 	}
