@@ -95,3 +95,20 @@ func (c *Client) Confirm(ctx context.Context, id string, f Confirmation, wait ti
 func (c *Client) Cancel(ctx context.Context, id, requestID string) (Payment, error) {
 	return ask[Payment](ctx, c, Request{Method: http.MethodPost, Path: paymentPath(id) + "/cancel", Body: Act{requestID}})
 }
+
+// CreateRefund gives money of a captured payment back, and waits some seconds for its end. One that is still requested is
+// told to the end by Refund.
+func (c *Client) CreateRefund(ctx context.Context, paymentID string, f RefundRequest) (Refund, error) {
+	return ask[Refund](ctx, c, Request{Method: http.MethodPost, Path: paymentPath(paymentID) + "/refunds", Body: f})
+}
+
+// Refunds lists the refunds of a payment, oldest first.
+func (c *Client) Refunds(ctx context.Context, paymentID string) (RefundList, error) {
+	return ask[RefundList](ctx, c, Request{Method: http.MethodGet, Path: paymentPath(paymentID) + "/refunds"})
+}
+
+// Refund reads a refund.
+func (c *Client) Refund(ctx context.Context, paymentID, refundID string) (Refund, error) {
+	path := paymentPath(paymentID) + "/refunds/" + url.PathEscape(refundID)
+	return ask[Refund](ctx, c, Request{Method: http.MethodGet, Path: path})
+}

@@ -132,6 +132,50 @@ type Confirmation struct {
 	Amount    string `json:"amount,omitempty"` // all that is held by default
 }
 
+// Words of a refund's status, and of each of its legs.
+const (
+	RefundRequested = "requested"
+	RefundDone      = "done"
+	RefundFailed    = "failed"
+)
+
+// RefundReasonMax is how many characters the reason of a refund may have. It names no person.
+const RefundReasonMax = 200
+
+// RefundRequest is the body of POST /v1/payments/{payment_id}/refunds (R-19).
+type RefundRequest struct {
+	RequestID string `json:"request_id"`
+	Amount    string `json:"amount"`
+	Reason    string `json:"reason"`
+}
+
+// RefundLeg is what one payer gets back.
+type RefundLeg struct {
+	HoldID  string `json:"hold_id"`
+	GrantID string `json:"grant_id"`
+	Region  string `json:"region"` // the payer's home
+	Amount  string `json:"amount"`
+	Status  string `json:"status"`
+	Code    string `json:"code,omitempty"` // why it failed, or why it still waits
+}
+
+// Refund is a refund as answers show one.
+type Refund struct {
+	RefundID  string      `json:"refund_id"`
+	PaymentID string      `json:"payment_id"`
+	Status    string      `json:"status"`
+	Amount    string      `json:"amount"`
+	Reason    string      `json:"reason"`
+	Created   string      `json:"created"` // FormatTime
+	Legs      []RefundLeg `json:"legs"`
+	Code      string      `json:"code,omitempty"` // why it failed, or why it still waits
+}
+
+// RefundList are the refunds of one payment, oldest first.
+type RefundList struct {
+	Refunds []Refund `json:"refunds"`
+}
+
 // timeForm is RFC 3339 with as many digits of a second as are needed, at most six.
 const timeForm = "2006-01-02T15:04:05.999999Z07:00"
 

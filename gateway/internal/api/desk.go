@@ -32,6 +32,7 @@ const (
 	KindGrant   = "grant"   // created, changed, revoked or accepted
 	KindPayment = "payment" // created, confirmed or cancelled
 	KindOrder   = "order"
+	KindRefund  = "refund"
 )
 
 // Desk is what the face needs of the leader's application. All methods return *Error, *policy.Refusal, the errors
@@ -40,6 +41,7 @@ const (
 type Desk interface {
 	Requests
 	Payments
+	Refunds
 	Grants
 	Info
 }
@@ -65,6 +67,18 @@ type Payments interface {
 		ctx context.Context, key RequestKey, id string, amount *money.Amount, wait time.Duration,
 	) (client.Payment, Written, error)
 	Cancel(ctx context.Context, key RequestKey, id string) (client.Payment, Written, error)
+}
+
+// Refunds are the calls of api.md section 3 that give money of a captured payment back.
+type Refunds interface {
+	// CreateRefund begins a refund of f.Amount, which is amount and above zero, and waits for its end a while.
+	CreateRefund(
+		ctx context.Context, key RequestKey, paymentID string, f client.RefundRequest, amount money.Amount,
+	) (client.Refund, Written, error)
+	// Refund finds a refund by its own id; it tells its payment.
+	Refund(ctx context.Context, id string) (client.Refund, error)
+	// Refunds lists those of a payment, oldest first.
+	Refunds(ctx context.Context, paymentID string) ([]client.Refund, error)
 }
 
 // Grants are the calls of api.md section 2.

@@ -110,9 +110,12 @@ func writeParsed[T any](ctx context.Context, f *Face, c *call, body *node, w wri
 func (f *Face) asItIsNow(ctx context.Context, kind, id string) (answer, error) {
 	var thing any
 	var err error
-	if kind == KindGrant {
+	switch kind {
+	case KindGrant:
 		thing, err = f.grant(ctx, id)
-	} else {
+	case KindRefund:
+		thing, err = f.refund(ctx, id)
+	default:
 		thing, err = f.payment(ctx, id)
 	}
 	if err != nil {

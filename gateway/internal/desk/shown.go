@@ -3,7 +3,6 @@ package desk
 import (
 	"gongji/gateway/client"
 	"gongji/gateway/internal/ledger"
-	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/payment"
 )
 
@@ -24,7 +23,7 @@ func status(p *payment.Payment) string {
 func shown(p *ledger.PaymentRecord) client.Payment {
 	out := client.Payment{
 		PaymentID: p.ID, Status: status(&p.Payment), Amount: p.Amount.String(), Held: p.Held.String(),
-		Captured: p.CapturedSum().String(), Refunded: money.Amount(0).String(), CashDue: p.CashDue().String(),
+		Captured: p.CapturedSum().String(), Refunded: p.RefundedSum().String(), CashDue: p.CashDue().String(),
 		DecideBy: client.FormatTime(p.DecideBy), Legs: legs(&p.Payment), Declines: declines(&p.Payment),
 	}
 	if s := p.Shortfall(); s > 0 {
@@ -47,7 +46,7 @@ func legs(p *payment.Payment) []client.Leg {
 		leg := client.Leg{
 			HoldID: l.HoldID, GrantID: l.GrantID, Region: l.Region, Status: l.State.String(),
 			Payer:  client.MaskedPerson{IDNumber: l.Payer, Name: l.PayerName, Region: l.Region},
-			Amount: l.Amount.String(), Captured: l.Captured.String(), Refunded: money.Amount(0).String(),
+			Amount: l.Amount.String(), Captured: l.Captured.String(), Refunded: l.Refunded.String(),
 		}
 		if l.Amount < l.Asked {
 			leg.LimitedBy = string(l.LimitedBy)

@@ -14,7 +14,8 @@ const (
 
 	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken though its registration is not known
 	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
-	// A refund has waited for refund.AlarmAfter: at its origin, and at the home whose core does not answer.
+
+	// AlarmRefundWaits: a refund has waited for refund.AlarmAfter, told at its origin and at the home that cannot pay.
 	AlarmRefundWaits  = "refund_waits"
 	AlarmRefundFailed = "refund_failed" // at the origin: a leg's money did not come back
 )

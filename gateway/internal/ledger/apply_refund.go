@@ -23,12 +23,11 @@ func (x *tx) createRefund(now time.Time, c *CreateRefund) Outcome {
 		}
 	}
 	shares, code := p.Refund(c.Amount)
-	switch code {
-	case "":
-	case policy.CodeInvalidAmount, policy.CodeRefundExceedsCaptured:
-		return Outcome{Code: code, Field: "/amount"}
-	default:
+	if code == policy.CodeWrongState {
 		return refuse(code)
+	}
+	if code != "" {
+		return Outcome{Code: code, Field: "/amount"}
 	}
 	p.Refunds++
 	r := &RefundRecord{

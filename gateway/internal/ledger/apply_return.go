@@ -34,8 +34,8 @@ func (x *tx) refund(now time.Time, peer federation.Region, m *wirepb.Refund) {
 	x.doReturn(now, h, r, r.Request(now, h.Refundable()))
 }
 
-// doReturn carries a return's actions out: in this entry with a Book, by intent with a core outside. It keeps everything
-// that follows from its state: what its hold counts, its deadline, the call under way.
+// doReturn carries a return's actions out: in this entry with a Book, by intent with a core outside. It keeps all that
+// follows from its state: what its hold counts, its deadline, the call under way.
 func (x *tx) doReturn(now time.Time, h *HoldRecord, r *ReturnRecord, actions []refund.Action) {
 	for len(actions) > 0 && x.err == nil {
 		a := actions[0]

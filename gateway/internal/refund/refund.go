@@ -84,8 +84,8 @@ func ID(paymentID string, n int) string {
 	return "r" + strings.TrimPrefix(paymentID, "p") + "-" + strconv.Itoa(n)
 }
 
-// OfID takes a refund's id apart: the payment, and the number of the refund. ok is false for what is no such id.
-func OfID(id string) (paymentID string, n int, ok bool) { //nolint:nonamedreturns // tells the three apart
+// OfID takes a refund's id apart: the payment's id, and the number of the refund. It is false for what is no such id.
+func OfID(id string) (string, int, bool) {
 	i := strings.LastIndexByte(id, '-')
 	if i < 2 || id[0] != 'r' {
 		return "", 0, false

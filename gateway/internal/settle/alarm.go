@@ -21,7 +21,8 @@ const (
 // openKey is one kind of thing in one state.
 type openKey struct{ thing, state string }
 
-// openCount is how many there are, and how long the oldest is past its decide_by; a refund or return, how long it waits.
+// openCount is how many there are, and how long the oldest is past its decide_by; of refunds and
+// returns, how long it has waited.
 type openCount struct {
 	number  int
 	overdue time.Duration

@@ -13,6 +13,7 @@ import (
 	"gongji/gateway/client"
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/payment"
+	"gongji/gateway/internal/refund"
 	"gongji/gateway/internal/simtest/regiontest"
 )
 
@@ -52,6 +53,16 @@ func TestEveryStateHasAnAlarm(t *testing.T) {
 		for _, s := range hold.States() {
 			if !s.Final() {
 				want = append(want, s.String()+" hold")
+			}
+		}
+		for _, s := range refund.States() {
+			if !s.Final() {
+				want = append(want, s.String()+" refund")
+			}
+		}
+		for _, s := range refund.ReturnStates() {
+			if !s.Final() {
+				want = append(want, s.String()+" return")
 			}
 		}
 		slices.Sort(want)

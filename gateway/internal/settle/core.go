@@ -14,7 +14,8 @@ import (
 	"gongji/gateway/internal/vault"
 )
 
-// call queues a hold or return whose call to the core is under way. A full queue drops it: the hold wakes, and is queued again.
+// call queues a hold or return whose call to the core is under way. A full queue drops it: it wakes, and is queued
+// again.
 func (t *term) call(id string) {
 	if t.s.Core == nil {
 		return

@@ -52,7 +52,8 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			"1 while nothing from a peer is applied until people have looked, by reason.", "peer", "reason"),
 		opens: gauge("gongji_open", "payments, holds, refunds and returns that are not over, by state.", "thing", "state"),
 		overdue: gauge("gongji_open_overdue_seconds",
-			"how long the oldest of gongji_open is past its decide_by, or a refund or return waits; 0 if none is.", "thing", "state"),
+			"how long the oldest of gongji_open is past its decide_by, or has waited as a refund or return; 0 if none is.",
+			"thing", "state"),
 		outbox: gauge("gongji_outbox_messages", "messages that a peer's log has not acked.", "peer"),
 		silent: gauge("gongji_peer_unreachable", "1 while a peer has not been heard of for a while.", "peer"),
 		expires: prometheus.NewGauge(prometheus.GaugeOpts{

@@ -9,8 +9,8 @@ import (
 	"gongji/gateway/internal/refund"
 )
 
-// carryBack makes the call that a return waits for and brings the answer to the log. As with holds, an unknown outcome is
-// no answer: the return wakes, and the same call is repeated with the same reference.
+// carryBack makes the call that a return waits for and brings the answer to the log. As with holds, an unknown outcome
+// is no answer: the return wakes, and the same call is repeated with the same reference.
 func (t *term) carryBack(ctx context.Context, r *ledger.ReturnRecord) {
 	if r.Calls() == 0 {
 		return
