@@ -96,8 +96,8 @@ func (c *Client) Cancel(ctx context.Context, id, requestID string) (Payment, err
 	return ask[Payment](ctx, c, Request{Method: http.MethodPost, Path: paymentPath(id) + "/cancel", Body: Act{requestID}})
 }
 
-// CreateRefund gives money of a captured payment back, and waits some seconds for its end. One that is still requested is
-// told to the end by Refund.
+// CreateRefund gives money of a captured payment back, and waits some seconds for its end. One that is still requested
+// is told to the end by Refund.
 func (c *Client) CreateRefund(ctx context.Context, paymentID string, f RefundRequest) (Refund, error) {
 	return ask[Refund](ctx, c, Request{Method: http.MethodPost, Path: paymentPath(paymentID) + "/refunds", Body: f})
 }

@@ -18,7 +18,8 @@ func aRefund(id string) client.Refund {
 		RefundID: id, PaymentID: "p1", Status: client.RefundRequested, Amount: "80.00", Reason: "cancelled visit",
 		Created: client.FormatTime(now()), Code: "core_unavailable",
 		Legs: []client.RefundLeg{{
-			HoldID: "h1", GrantID: "g1", Region: region, Amount: "80.00", Status: client.RefundRequested, Code: "core_unavailable",
+			HoldID: "h1", GrantID: "g1", Region: region, Amount: "80.00", Status: client.RefundRequested,
+			Code: "core_unavailable",
 		}},
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
-	"gongji/gateway/internal/refund"
 )
 
 // refundWait is how long a new refund waits for its end: as long as a confirm by default.
@@ -30,11 +29,12 @@ func (d *Desk) CreateRefund(
 	defer cancel()
 	var last *ledger.RefundRecord
 	err = d.Settle.Wait(wait, paymentID, func() (bool, error) {
-		r, err := d.refund(ctx, o.ID)
-		if err == nil {
-			last = r
+		r, failed := d.refund(ctx, o.ID)
+		if failed != nil {
+			return true, failed
 		}
-		return err != nil || r.State() != refund.Requested, err
+		last = r
+		return r.State().Final(), nil
 	})
 	if err != nil {
 		return client.Refund{}, api.Written{}, err
