@@ -127,18 +127,32 @@ func (w *World) String() string {
 	return b.String()
 }
 
-// String is a request in one line.
+// String is a request in one line; what is as usual is left out.
 func (r Request) String() string {
-	named := "in order"
-	if r.Named != nil {
-		named = "of " + dash(r.Named...)
+	line := fmt.Sprintf("%s asks in %s for %s: %s %s, %s, %s/%s with %s self-borne", r.ID, r.VisitRegion, r.Beneficiary,
+		r.Purpose, Yuan(r.Amount), r.Visit, r.Institution, r.Bill, Yuan(r.SelfBorne))
+	if r.OwnPaid != 0 {
+		line += ", own account " + Yuan(r.OwnPaid)
 	}
-	return fmt.Sprintf(
-		"%s asks in %s for %s: %s %s, visit %s, bill %s/%s of %s = %s funds + %s self-borne, own account %s, partial %v, auto %v",
-		r.ID, r.VisitRegion, r.Beneficiary, r.Purpose, Yuan(r.Amount), r.Visit, r.Institution, r.Bill, Yuan(r.Total),
-		Yuan(r.FundPaid), Yuan(r.SelfBorne), Yuan(r.OwnPaid), r.AllowPartial, r.Auto) + ", grants " + named +
-		fmt.Sprintf(", %s (another's %v, remote %v), undesignated %v",
-			r.Credential, r.HolderIsOther, r.RemoteUse, r.Undesignated)
+	if r.FundPaid+r.SelfBorne != r.Total {
+		line += fmt.Sprintf(", total %s, funds %s", Yuan(r.Total), Yuan(r.FundPaid))
+	}
+	if !r.AllowPartial {
+		line += ", all or nothing"
+	}
+	if r.Auto {
+		line += ", confirmed at once"
+	}
+	if r.Named != nil {
+		line += ", grants " + dash(r.Named...)
+	}
+	if r.Credential != "e_credential" || r.HolderIsOther {
+		line += fmt.Sprintf(", %s (another's %v, remote %v)", r.Credential, r.HolderIsOther, r.RemoteUse)
+	}
+	if r.Undesignated {
+		line += ", not designated"
+	}
+	return line
 }
 
 // Shown is a payment as both sides of a comparison write it.
