@@ -207,6 +207,7 @@ func (h *history) regulate(code federation.Region, r secondopinion.Region) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	rules.EffectiveFrom = policy.Day(h.now)
 	rules.AnnualShare, rules.RetainedFloor = money.Share(r.Share), money.Amount(r.Floor) //nolint:gosec // ≤ 10000
 	rules.VisitLimits = nil
 	for p, limit := range r.VisitLimit {
