@@ -22,7 +22,7 @@ var (
 )
 
 // mutantLimit bounds the build and the run of one planted bug.
-const mutantLimit = 8 * time.Minute
+const mutantLimit = 12 * time.Minute
 
 // edit is one change of one file: what stands there, exactly once, and what a bug makes of it.
 type edit struct{ file, before, after string }
