@@ -26,7 +26,7 @@ import (
 // Times of the desk.
 const (
 	holdsWait = 10 * time.Second // POST /v1/payments waits for the holds so long (api.md section 3)
-	noticeIn  = 3 * time.Second  // a new grant waits so long until the beneficiary's home knows it
+	noticeIn  = 3 * time.Second  // a new or changed grant waits so long until the beneficiary's home knows it
 )
 
 // Deps are what a Desk works with.

@@ -85,6 +85,9 @@ func (d *Desk) changeGrant(ctx context.Context, c ledger.Command) (client.Grant,
 		return client.Grant{}, api.Written{}, err
 	}
 	g, err := d.Grant(ctx, o.ID)
+	if err == nil && !o.Replay {
+		d.noticed(ctx, g.Beneficiary.Region)
+	}
 	return g, api.Written{Replay: o.Replay}, err
 }
 

@@ -85,13 +85,23 @@ func (d *Desk) CreateGrant(
 	if err != nil {
 		return client.Grant{}, api.Written{}, err
 	}
-	if home := federation.Region(f.Beneficiary.Region); !o.Replay && home != d.Self {
-		wait, cancel := context.WithTimeout(ctx, noticeIn)
-		_ = d.Settle.WaitAcked(wait, home) // the notice arrives in any case; this only lets a payment follow at once
-		cancel()
+	if !o.Replay {
+		d.noticed(ctx, f.Beneficiary.Region)
 	}
 	g, err := d.Grant(ctx, o.ID)
 	return g, api.Written{Replay: o.Replay, Created: !o.Replay}, err
+}
+
+// noticed waits a short while until the beneficiary's home knows what has become of a grant. The notice arrives in any
+// case; this only lets a payment or an order follow at once.
+func (d *Desk) noticed(ctx context.Context, beneficiary string) {
+	home := federation.Region(beneficiary)
+	if home == d.Self {
+		return
+	}
+	wait, cancel := context.WithTimeout(ctx, noticeIn)
+	defer cancel()
+	_ = d.Settle.WaitAcked(wait, home)
 }
 
 // grantCommand gathers what the homes of both persons say. The payer is looked at first, so that the first failing

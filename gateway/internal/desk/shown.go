@@ -1,6 +1,8 @@
 package desk
 
 import (
+	"cmp"
+
 	"gongji/gateway/client"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/payment"
@@ -63,7 +65,7 @@ func declines(p *payment.Payment) []client.Decline {
 	out := []client.Decline{}
 	for _, x := range p.Declines {
 		out = append(out, client.Decline{
-			GrantID: x.GrantID, Region: x.Region, Code: string(x.Code),
+			GrantID: x.GrantID, Region: cmp.Or(x.Region, homeOf(x.GrantID)), Code: string(x.Code),
 			Message: x.Code.Message(), MessageZH: x.Code.MessageZH(),
 		})
 	}

@@ -74,8 +74,8 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 		}
 	}
 	x.remember(now, c.Request, ThingPayment, c.PaymentID)
-	x.Set(stateKey(keyByVisit, joined(c.VisitID, c.PaymentID)), nil)
-	x.Set(stateKey(keyByBill, joined(c.Bill.ID, c.PaymentID)), nil)
+	x.Set(stateKey(keyByVisit, joined(c.VisitID, aged(now, c.PaymentID))), nil)
+	x.Set(stateKey(keyByBill, joined(c.Bill.ID, aged(now, c.PaymentID))), nil)
 	put(x, x.l.payments, c.PaymentID, p)
 	x.actOnPayment(p, p.Start(now))
 	return Outcome{ID: c.PaymentID}

@@ -16,8 +16,8 @@ const (
 	keyEvidence = 'e' // region, epoch, number of the first message → evidence
 	keyPayment  = 'p' // payment id → PaymentRecord
 	keyBill     = 'b' // institution, bill id → billRecord
-	keyByBill   = 'i' // bill id, payment id → nothing
-	keyByVisit  = 'v' // visit id, payment id → nothing
+	keyByBill   = 'i' // bill id, time and payment id → nothing
+	keyByVisit  = 'v' // visit id, time and payment id → nothing
 	keyRequest  = 'r' // platform, request id → RequestRecord
 	keyHold     = 'h' // hold id → HoldRecord
 	keyUse      = 'u' // what is used of a limit → useRecord
@@ -55,6 +55,14 @@ func joined(parts ...string) string {
 	}
 	return string(b)
 }
+
+// aged is an id behind the time at which it was made, so that the oldest comes first.
+func aged(at time.Time, id string) string {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, agedBytes+len(id)), uint64(at.UnixMicro()))
+	return string(append(b, id...))
+}
+
+const agedBytes = 8 // what aged puts in front
 
 func split(key []byte) []string {
 	var parts []string

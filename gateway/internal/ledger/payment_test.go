@@ -460,15 +460,15 @@ func TestOldBills(t *testing.T) {
 	}
 }
 
-// TestSearch finds payments by visit and by bill.
+// TestSearch finds payments by visit and by bill, oldest first, whatever their ids are.
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	f := family(t)
 	_, _, mother := f.kin()
 	var ids []string
-	for range 5 {
+	for i := range 5 {
 		c := f.bill(shanghai, mother, "1.00")
-		c.VisitID = "visit"
+		c.PaymentID, c.VisitID = fmt.Sprintf("p-310000-%d", 9-i), "visit"
 		ids = append(ids, f.done(shanghai, c).ID)
 	}
 	c := f.bill(shanghai, mother, "1.00")

@@ -33,7 +33,7 @@ func (v View) Payment(id string) (*PaymentRecord, error) {
 	return read[PaymentRecord](v.r, keyPayment, id)
 }
 
-// PaymentsOf finds payments by visit or by bill, in the order of their ids from after on, at most limit.
+// PaymentsOf finds payments by visit or by bill, oldest first, behind the payment after, at most limit.
 func (v View) PaymentsOf(visit, bill, after string, limit int) ([]*PaymentRecord, error) {
 	prefix := stateKey(keyByVisit, joined(visit))
 	if visit == "" {
@@ -41,14 +41,17 @@ func (v View) PaymentsOf(visit, bill, after string, limit int) ([]*PaymentRecord
 	}
 	lo := prefix
 	if after != "" {
-		lo = append(append([]byte(nil), prefix...), joined(after)...)
+		last, err := v.Payment(after)
+		if err != nil || last == nil {
+			return nil, err
+		}
+		lo = append(append([]byte(nil), prefix...), joined(aged(last.Created, after))...)
 		lo = append(lo, 0)
 	}
 	var ids []string
 	v.r.Scan(lo, prefixEnd(prefix), func(key, _ []byte) bool {
-		parts := split(key[len(prefix):])
-		if len(parts) == 1 {
-			ids = append(ids, parts[0])
+		if parts := split(key[len(prefix):]); len(parts) == 1 && len(parts[0]) > agedBytes {
+			ids = append(ids, parts[0][agedBytes:])
 		}
 		return len(ids) < limit
 	})

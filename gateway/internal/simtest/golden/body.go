@@ -91,6 +91,9 @@ func (w *world) value(path, text string) (any, error) {
 			return p.IDNumber, nil
 		}
 		return text, nil
+	case path == "grants[]":
+		w.names.itself(text)
+		return text, nil
 	case slices.Contains([]string{"payer", "beneficiary", "person"}, path):
 		p, err := w.person(text)
 		if err != nil {

@@ -43,6 +43,13 @@ func (n *names) of(kind, id string) string {
 	return name
 }
 
+// itself lets an id that the scenario invents keep its own name.
+func (n *names) itself(id string) {
+	if _, known := n.byID[id]; !known {
+		n.byID[id] = id
+	}
+}
+
 // id is what a name stands for; a word that is no name stands for itself.
 func (n *names) id(word string) (string, error) {
 	if !strings.HasPrefix(word, "$") {

@@ -132,11 +132,12 @@ func (w *world) payment(m map[string]any) []string {
 }
 
 func (w *world) leg(l map[string]any) string {
-	s := fmt.Sprintf("leg %s of %s at %s: %s %s", w.names.of(aGrant, text(l, "grant_id")), w.masked(l["payer"]),
-		text(l, "region"), text(l, "status"), text(l, "amount"))
+	s := fmt.Sprintf("leg %s of %s at %s: %s ", w.names.of(aGrant, text(l, "grant_id")), w.masked(l["payer"]),
+		text(l, "region"), text(l, "status"))
 	if v := text(l, "captured"); v != "0.00" && v != text(l, "amount") {
-		s += ", " + v + " captured"
+		s += v + " of "
 	}
+	s += text(l, "amount")
 	if v := text(l, "refunded"); v != "0.00" {
 		s += ", " + v + " refunded"
 	}
