@@ -54,6 +54,11 @@ func (c *Client) AcceptGrant(ctx context.Context, id, requestID string) (Grant, 
 	return ask[Grant](ctx, c, Request{Method: http.MethodPost, Path: grantPath(id) + "/accept", Body: Act{requestID}})
 }
 
+// RenounceGrant ends a grant by the beneficiary's will, at the beneficiary's home.
+func (c *Client) RenounceGrant(ctx context.Context, id, requestID string) (Grant, error) {
+	return ask[Grant](ctx, c, Request{Method: http.MethodPost, Path: grantPath(id) + "/renounce", Body: Act{requestID}})
+}
+
 // SetOrder sets the order in which a beneficiary's grants are used, at the beneficiary's home.
 func (c *Client) SetOrder(ctx context.Context, f OrderRequest) (Order, error) {
 	if f.Grants == nil {

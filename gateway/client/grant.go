@@ -11,6 +11,15 @@ const (
 	GrantEnded              = "ended"
 )
 
+// Words of a grant's end: revoked is the will of either side, ended comes by itself (R-30).
+const (
+	EndPayerRevoked         = "payer_revoked"
+	EndBeneficiaryRenounced = "beneficiary_renounced"
+	EndPayerInsurance       = "payer_insurance_ended"
+	EndBeneficiaryInsurance = "beneficiary_insurance_ended"
+	EndValidityOver         = "validity_over"
+)
+
 // Words of a grant's funding.
 const (
 	FundingBalance      = "balance" // the default
@@ -53,6 +62,7 @@ type GrantRequest struct {
 type Grant struct {
 	GrantID         string       `json:"grant_id"`
 	Status          string       `json:"status"`
+	EndCause        string       `json:"end_cause,omitempty"` // of revoked and ended, see the words above
 	Hotline         string       `json:"hotline"`
 	RequestID       string       `json:"request_id,omitempty"`
 	Payer           MaskedPerson `json:"payer"`

@@ -144,6 +144,11 @@ func (n *Node) bringPeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return n.importPeople(ctx, people, importName)
+}
+
+// importPeople brings people in, in batches; the last one ends the import of that name.
+func (n *Node) importPeople(ctx context.Context, people config.People, name string) error {
 	year := policy.Year(n.deps.Clock())
 	for i := 0; ; i += importBatch {
 		end := min(i+importBatch, len(people.People))
@@ -156,12 +161,12 @@ func (n *Node) bringPeople(ctx context.Context) error {
 			c.Accounts = append(c.Accounts, a)
 		}
 		if end == len(people.People) {
-			c.Done = importName
+			c.Done = name
 		}
 		if err := n.put(ctx, c); err != nil {
 			return err
 		}
-		if c.Done != "" {
+		if end == len(people.People) {
 			return nil
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -246,6 +247,13 @@ func (p *place) admin(method, path string) (int, []byte) {
 	w := httptest.NewRecorder()
 	p.node.Admin().ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
 	return w.Code, w.Body.Bytes()
+}
+
+// operator asks the operators' API with a body.
+func (p *place) operator(path, body string) int {
+	w := httptest.NewRecorder()
+	p.node.Admin().ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(body)))
+	return w.Code
 }
 
 func insured(code federation.Region, n int, name, balance string) config.Person {

@@ -273,12 +273,14 @@ func (n *Node) openSettle() error {
 		Self: n.self, Log: n.log, Ledger: n.ledger, Bus: n.bus, Sealer: n.sealer, Ring: n.sealer.ring, Vault: n.vault,
 		Tickets: evidence.NewTickets(n.self, n.sealer), Core: n.deps.Core, Now: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.deps.Logger, Metrics: metrics, Timing: n.deps.Settle,
-		Audit: func(event string, attrs ...slog.Attr) {
-			n.deps.Logger.LogAttrs(context.Background(), slog.LevelWarn, "audit",
-				append(attrs, slog.String("event", event))...)
-		},
+		Audit: func(event string, attrs ...slog.Attr) { n.audited(context.Background(), event, attrs...) },
 	})
 	return err
+}
+
+// audited writes what was refused or changed by hand, for those who look later.
+func (n *Node) audited(ctx context.Context, event string, attrs ...slog.Attr) {
+	n.deps.Logger.LogAttrs(ctx, slog.LevelWarn, "audit", append(attrs, slog.String("event", event))...)
 }
 
 func (n *Node) openFace() error {

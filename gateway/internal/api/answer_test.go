@@ -52,6 +52,7 @@ func TestAnswers(t *testing.T) {
 				{"DELETE", "/v1/grants/g1?request_id=d-1", "", "RevokeGrant", 200},
 				{"DELETE", "/v1/grants/g1?request_id=d-2", " {} ", "RevokeGrant", 200},
 				{"POST", "/v1/grants/g1/accept", `{"request_id":"a-1"}`, "AcceptGrant", 200},
+				{"POST", "/v1/grants/g1/renounce", `{"request_id":"a-2"}`, "RenounceGrant", 200},
 				{"PUT", "/v1/beneficiaries/order", orderBody().String(), "SetOrder", 200},
 				{"PUT", "/v1/beneficiaries/order", noOrder, "SetOrder", 200},
 				{"POST", "/v1/payments", paymentBody().String(), "CreatePayment", 201},
@@ -206,6 +207,7 @@ func TestReplayOfEach(t *testing.T) {
 		{"PATCH", "/v1/grants/g1", "", patchBody().String()},
 		{"DELETE", "/v1/grants/g1?request_id=d-1", "/v1/grants/g1?x=1&request_id=d-1", ""},
 		{"POST", "/v1/grants/g-elsewhere/accept", "", `{"request_id":"a-1"}`}, // its home is the payer's
+		{"POST", "/v1/grants/g-elsewhere/renounce", "", `{"request_id":"a-2"}`},
 		{"PUT", "/v1/beneficiaries/order", "", orderBody().String()},
 		{"POST", "/v1/payments", "", paymentBody().String()},
 		{"POST", "/v1/payments/p1/confirm", "/v1/payments/p1/confirm?wait=0", `{"request_id":"k-1"}`},

@@ -50,7 +50,7 @@ type Desk interface {
 type Requests interface {
 	// Seen tells whether the id was used: kind and id of what it made. The id with another digest
 	// is an *Error of conflict. The writes check again in the log; this keeps the order of checks.
-	// What was seen is read and answered by the face, but for SetOrder and AcceptGrant: they are
+	// What was seen is read and answered by the face, but for SetOrder, AcceptGrant and RenounceGrant: they are
 	// called again with the same key, and answer with Replay.
 	Seen(ctx context.Context, key RequestKey) (kind, id string, seen bool, err error)
 }
@@ -90,6 +90,7 @@ type Grants interface {
 	PatchGrant(ctx context.Context, key RequestKey, id string, f client.GrantPatch) (client.Grant, Written, error)
 	RevokeGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
 	AcceptGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
+	RenounceGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
 	SetOrder(ctx context.Context, key RequestKey, f client.OrderRequest) (client.Order, Written, error)
 }
 

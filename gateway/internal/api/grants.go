@@ -114,12 +114,24 @@ func onGrant(c *call, run func(id string) (client.Grant, Written, error)) (any, 
 }
 
 func acceptGrant(ctx context.Context, f *Face, c *call) (answer, error) {
+	return ofBeneficiary(ctx, f, c, f.desk.AcceptGrant)
+}
+
+func renounceGrant(ctx context.Context, f *Face, c *call) (answer, error) {
+	return ofBeneficiary(ctx, f, c, f.desk.RenounceGrant)
+}
+
+// ofBeneficiary is a write that the beneficiary makes at the own home, where the face cannot read the grant by its id.
+func ofBeneficiary(
+	ctx context.Context, f *Face, c *call,
+	act func(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error),
+) (answer, error) {
 	return write(ctx, f, c, writing[client.Act]{
 		repeats:   true,
 		read:      actForm,
 		requestID: func(a client.Act) string { return a.RequestID },
 		run: func(ctx context.Context, key RequestKey, _ client.Act) (any, Written, error) {
-			return onGrant(c, func(id string) (client.Grant, Written, error) { return f.desk.AcceptGrant(ctx, key, id) })
+			return onGrant(c, func(id string) (client.Grant, Written, error) { return act(ctx, key, id) })
 		},
 	})
 }

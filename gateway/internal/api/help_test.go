@@ -261,6 +261,12 @@ func (d *fakeDesk) AcceptGrant(ctx context.Context, key api.RequestKey, id strin
 	return d.onGrant(ctx, "AcceptGrant", key, id, id)
 }
 
+func (d *fakeDesk) RenounceGrant(
+	ctx context.Context, key api.RequestKey, id string,
+) (client.Grant, api.Written, error) {
+	return d.onGrant(ctx, "RenounceGrant", key, id, id)
+}
+
 func (d *fakeDesk) SetOrder(
 	ctx context.Context, key api.RequestKey, f client.OrderRequest,
 ) (client.Order, api.Written, error) {

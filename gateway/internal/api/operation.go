@@ -74,6 +74,7 @@ func operations() []operation {
 		write("patchGrant", http.MethodPatch, grant, patchGrant),
 		write("revokeGrant", http.MethodDelete, grant, revokeGrant),
 		write("acceptGrant", post, grant+"/accept", acceptGrant),
+		write("renounceGrant", post, grant+"/renounce", renounceGrant),
 		write("setOrder", http.MethodPut, "/v1/beneficiaries/order", setOrder),
 		write("createMandate", post, grant+"/mandates", notSupported),
 		read("listMandates", get, grant+"/mandates", notSupported),

@@ -137,8 +137,9 @@ func TestClient(t *testing.T) {
 			})
 			return err
 		},
-		"revoke": func() error { _, err := c.RevokeGrant(ctx, "g1", client.NewRequestID()); return err },
-		"accept": func() error { _, err := c.AcceptGrant(ctx, "g1", client.NewRequestID()); return err },
+		"revoke":   func() error { _, err := c.RevokeGrant(ctx, "g1", client.NewRequestID()); return err },
+		"accept":   func() error { _, err := c.AcceptGrant(ctx, "g1", client.NewRequestID()); return err },
+		"renounce": func() error { _, err := c.RenounceGrant(ctx, "g1", client.NewRequestID()); return err },
 		"order": func() error {
 			_, err := c.SetOrder(ctx, client.OrderRequest{RequestID: client.NewRequestID(), Beneficiary: home})
 			return err

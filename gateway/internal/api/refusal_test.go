@@ -349,6 +349,7 @@ func TestRefusals(t *testing.T) {
 		{"grant", http.MethodPost, "/v1/grants", grantCases()},
 		{"patch", http.MethodPatch, "/v1/grants/g1", patchCases()},
 		{"accept", http.MethodPost, "/v1/grants/g1/accept", actCases()},
+		{"renounce", http.MethodPost, "/v1/grants/g1/renounce", actCases()},
 		{"order", http.MethodPut, "/v1/beneficiaries/order", orderCases()},
 		{"search grants", http.MethodPost, "/v1/grants/search", grantSearchCases()},
 		{"payment", http.MethodPost, "/v1/payments", paymentCases()},

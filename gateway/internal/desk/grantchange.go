@@ -104,7 +104,20 @@ func (d *Desk) AcceptGrant(ctx context.Context, key api.RequestKey, id string) (
 	if homeOf(id) == "" {
 		return client.Grant{}, api.Written{}, d.refusal(policy.CodeNotFound)
 	}
-	o, err := d.propose(ctx, &ledger.AcceptGrant{Request: request(key), GrantID: id})
+	return d.atBeneficiary(ctx, id, &ledger.AcceptGrant{Request: request(key), GrantID: id})
+}
+
+// RenounceGrant ends a grant by the beneficiary's will, at the beneficiary's home.
+func (d *Desk) RenounceGrant(ctx context.Context, key api.RequestKey, id string) (client.Grant, api.Written, error) {
+	if homeOf(id) == "" {
+		return client.Grant{}, api.Written{}, d.refusal(policy.CodeNotFound)
+	}
+	return d.atBeneficiary(ctx, id, &ledger.RenounceGrant{Request: request(key), GrantID: id})
+}
+
+// atBeneficiary carries out what the beneficiary says of a grant, and shows it as this region knows it.
+func (d *Desk) atBeneficiary(ctx context.Context, id string, c ledger.Command) (client.Grant, api.Written, error) {
+	o, err := d.propose(ctx, c)
 	if err != nil {
 		return client.Grant{}, api.Written{}, err
 	}
@@ -154,17 +167,11 @@ func (d *Desk) SetOrder(
 
 // usable are the ids of a beneficiary's usable grants in the order in force.
 func (d *Desk) usable(v ledger.View, beneficiary string) ([]string, error) {
-	index, err := v.Index(beneficiary)
-	if err != nil {
-		return nil, err
+	day := policy.Day(d.Now())
+	ordered, err := v.InOrder(beneficiary, day)
+	entries := make([]grant.Entry, 0, len(ordered))
+	for i := range ordered {
+		entries = append(entries, ordered[i].Entry)
 	}
-	listed, err := v.Order(beneficiary)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]grant.Entry, 0, len(index))
-	for i := range index {
-		entries = append(entries, index[i].Entry)
-	}
-	return grant.UsableIDs(grant.Arrange(listed, entries), policy.Day(d.Now())), nil
+	return grant.UsableIDs(entries, day), err
 }

@@ -229,7 +229,8 @@ func (d *Desk) shownGrant(v ledger.View, g *ledger.GrantRecord) (client.Grant, e
 	}
 	t := g.Terms
 	out := client.Grant{
-		GrantID: g.ID, Status: string(g.EffectiveStatus(policy.Day(d.Now()))), Hotline: d.hotline(), RequestID: g.Request,
+		GrantID: g.ID, Status: string(g.EffectiveStatus(policy.Day(d.Now()))), EndCause: string(g.Cause),
+		Hotline: d.hotline(), RequestID: g.Request,
 		Payer: payer, Beneficiary: beneficiary, Relation: string(t.Relation), Channel: string(t.Channel),
 		ClerkID: t.ClerkID, ScanDigest: t.ScanDigest, Consent: client.Consent(t.Consent), Proofs: []client.Proof{},
 		ValidFrom: date(t.ValidFrom), ValidUntil: date(t.ValidUntil),

@@ -30,6 +30,18 @@ const (
 	StatusEnded     Status = "ended"               // by itself: validity over, or an insurance changed
 )
 
+// Cause is why a grant takes no new hold any more.
+type Cause string
+
+// The causes. revoked is a person's will, of either side; ended is what comes by itself.
+const (
+	CausePayer                Cause = "payer_revoked"
+	CauseBeneficiary          Cause = "beneficiary_renounced"
+	CausePayerInsurance       Cause = "payer_insurance_ended"
+	CauseBeneficiaryInsurance Cause = "beneficiary_insurance_ended"
+	CauseValidity             Cause = "validity_over"
+)
+
 // Valid tells whether the word is one of the statuses.
 func (s Status) Valid() bool {
 	switch s {
@@ -49,7 +61,7 @@ type PersonRef string
 // Funding is where the money of a grant comes from.
 type Funding string
 
-// The fundings. Only the balance is built; a virtual limit is refused as not_supported.
+// The fundings. Of a virtual limit the whole limit is held from the payer when the grant is made.
 const (
 	FundingBalance      Funding = "balance"
 	FundingVirtualLimit Funding = "virtual_limit"
@@ -96,6 +108,7 @@ type Grant struct {
 	Terms             Terms
 	// Status as written last; EffectiveStatus also knows that validity ends by itself.
 	Status    Status
+	Cause     Cause     // of a final status, as far as something was written
 	Version   uint64    // 1 when made, one more with every change
 	CreatedAt time.Time // stamp of the entry that made it
 	ChangedAt time.Time // stamp of the entry that changed it last

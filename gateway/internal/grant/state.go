@@ -201,7 +201,19 @@ func (g Grant) Revoke(at time.Time) (Grant, error) {
 	if s := g.EffectiveStatus(policy.Day(at)); s.Final() {
 		return Grant{}, wrongState(s)
 	}
+	g.Cause = CausePayer
 	return g.to(StatusRevoked, at), nil
+}
+
+// Renounce ends the grant for ever by the beneficiary's will, also one that waits for the
+// beneficiary's consent; holds already placed still finish. It is revoked, with its Cause: ended is what
+// comes by itself. wrong_state for one that is revoked or ended.
+func (g Grant) Renounce(at time.Time) (Grant, error) {
+	next, err := g.Revoke(at)
+	if err == nil {
+		next.Cause = CauseBeneficiary
+	}
+	return next, err
 }
 
 // Accept is the beneficiary's consent: a pending grant becomes active. wrong_state in
@@ -213,11 +225,22 @@ func (g Grant) Accept(at time.Time) (Grant, error) {
 	return g.to(StatusActive, at), nil
 }
 
-// End ends the grant because an insurance of either side changed. wrong_state for one
-// that is revoked or ended.
-func (g Grant) End(at time.Time) (Grant, error) {
+// End ends the grant because an insurance of either side changed, as cause says. wrong_state for
+// one that is revoked or ended.
+func (g Grant) End(at time.Time, cause Cause) (Grant, error) {
 	if s := g.EffectiveStatus(policy.Day(at)); s.Final() {
 		return Grant{}, wrongState(s)
 	}
+	g.Cause = cause
+	return g.to(StatusEnded, at), nil
+}
+
+// Expire writes down that the validity is over, for a grant that has something to give back by then.
+// wrong_state for one whose validity is not over, or that was final before.
+func (g Grant) Expire(at time.Time) (Grant, error) {
+	if g.Status.Final() || g.EffectiveStatus(policy.Day(at)) != StatusEnded {
+		return Grant{}, wrongState(g.Status)
+	}
+	g.Cause = CauseValidity
 	return g.to(StatusEnded, at), nil
 }

@@ -86,7 +86,7 @@ func TestTransitions(t *testing.T) {
 		},
 		"revoke": func(g grant.Grant) (grant.Grant, error) { return g.Revoke(at) },
 		"accept": func(g grant.Grant) (grant.Grant, error) { return g.Accept(at) },
-		"end":    func(g grant.Grant) (grant.Grant, error) { return g.End(at) },
+		"end":    func(g grant.Grant) (grant.Grant, error) { return g.End(at, grant.CausePayerInsurance) },
 	}
 	allowed := map[grant.Status]map[string]grant.Status{
 		grant.StatusPending: {"revoke": "revoked", "accept": "active", "end": "ended"},
@@ -134,7 +134,7 @@ func TestTransitions(t *testing.T) {
 			},
 			"revoke": func() (grant.Grant, error) { return g.Revoke(late) },
 			"accept": func() (grant.Grant, error) { return g.Accept(late) },
-			"end":    func() (grant.Grant, error) { return g.End(late) },
+			"end":    func() (grant.Grant, error) { return g.End(late, grant.CausePayerInsurance) },
 		} {
 			_, err := act()
 			refused(t, "over: "+string(s)+" "+name, err, policy.CodeWrongState, "")
@@ -306,7 +306,7 @@ func TestAnyHistory(t *testing.T) {
 			case "revoke":
 				next, err = g.Revoke(at)
 			case "end":
-				next, err = g.End(at)
+				next, err = g.End(at, grant.CausePayerInsurance)
 			}
 			if g.EffectiveStatus(today).Final() && err == nil {
 				t.Fatalf("a grant that is %s changed", g.EffectiveStatus(today))

@@ -45,7 +45,8 @@ func (x *tx) setDirectory(c *SetDirectory) Outcome {
 	return Outcome{}
 }
 
-// openAccounts opens accounts in the region's Book. A person who has one keeps it.
+// openAccounts opens accounts in the region's Book. A person who has one keeps it: then scheme and status are set, and
+// an opening of the year that was not published yet.
 func (x *tx) openAccounts(now time.Time, c *OpenAccounts) Outcome {
 	if x.l.cfg.Book == nil {
 		return refuse(policy.CodeNotSupported)
@@ -54,14 +55,16 @@ func (x *tx) openAccounts(now time.Time, c *OpenAccounts) Outcome {
 		a := &c.Accounts[i]
 		no := x.person(&a.Person)
 		p := get(x, x.l.persons, no)
-		if p == nil || p.InBook {
+		if p == nil {
 			continue
 		}
 		if err := x.l.cfg.Book.Open(x, now, no, a.Facts.account()); x.reason(err) != "" {
 			return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
 		}
-		p.InBook = true
-		put(x, x.l.persons, no, p)
+		if !p.InBook {
+			p.InBook = true
+			put(x, x.l.persons, no, p)
+		}
 	}
 	if c.Done != "" {
 		x.Set(stateKey(keyMeta, metaImport+c.Done), nil)

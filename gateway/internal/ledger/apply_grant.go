@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"gongji/consensus"
 	"gongji/federation"
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/money"
@@ -13,9 +12,6 @@ import (
 	"gongji/gateway/internal/record"
 	"gongji/gateway/internal/wire/wirepb"
 )
-
-// grantsMax bounds what a look-up and an order of use read of one beneficiary's grants.
-const grantsMax = 4 * grant.OrderMax
 
 // makeGrant makes a grant; the first failing check answers (api.md section 1).
 func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
@@ -156,7 +152,7 @@ func (x *tx) acceptGrant(now time.Time, c *AcceptGrant) Outcome {
 		return refuse(policy.CodeWrongState)
 	}
 	rec.Accepted = c.Request.ID
-	put(x, x.l.index, joined(rec.Beneficiary, c.GrantID), rec)
+	x.keepIndexed(rec)
 	x.remember(now, c.Request, ThingGrant, c.GrantID)
 	x.send(federation.Region(rec.PayerRegion), &wirepb.Body{Kind: &wirepb.Body_GrantConsent{
 		GrantConsent: &wirepb.GrantConsent{GrantId: c.GrantID},
@@ -178,7 +174,11 @@ func (x *tx) indexed(grantID string) *IndexRecord {
 	if !ok {
 		return nil
 	}
-	return get(x, x.l.index, joined(string(no), grantID))
+	key := joined(string(no), grantID)
+	if rec := get(x, x.l.index, key); rec != nil {
+		return rec
+	}
+	return get(x, x.l.over, key)
 }
 
 // grantNotice takes a grant into the beneficiary's index, or brings it up to date. The payer's home is the only one
@@ -217,7 +217,7 @@ func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbo
 	rec.Payer, rec.PayerName = m.GetPayer(), m.GetPayerName()
 	rec.Relation, rec.Channel, rec.Funding = m.GetRelation(), m.GetChannel(), m.GetFunding()
 	rec.PerPayment, rec.Annual = limitOf(m.GetPerPaymentLimit()), limitOf(m.GetAnnualLimit())
-	put(x, x.l.index, joined(rec.Beneficiary, m.GetGrantId()), rec)
+	x.keepIndexed(rec)
 }
 
 func limitOf(s string) money.Amount {
@@ -240,10 +240,11 @@ func (x *tx) setOrder(now time.Time, c *SetOrder) Outcome {
 	if !named {
 		return Outcome{Code: policy.CodeIdentityMismatch, Field: "/beneficiary"}
 	}
-	own, err := entries(x, no)
-	if err != nil {
-		x.fail(err)
-		return Outcome{}
+	var own []grant.Entry
+	for _, id := range c.Grants[:min(len(c.Grants), grant.OrderMax)] {
+		if rec := x.indexed(id); rec != nil && rec.Beneficiary == no {
+			own = append(own, rec.Entry)
+		}
 	}
 	if err := grant.CheckOrder(c.Grants, own, policy.Day(now)); err != nil {
 		return refused(err)
@@ -256,30 +257,4 @@ func (x *tx) setOrder(now time.Time, c *SetOrder) Outcome {
 	}
 	x.remember(now, c.Request, ThingOrder, no)
 	return Outcome{ID: no}
-}
-
-// entries are a beneficiary's grants as the index has them, all statuses.
-func entries(r consensus.Reader, no string) ([]grant.Entry, error) {
-	recs, err := indexOf(r, no)
-	out := make([]grant.Entry, 0, len(recs))
-	for i := range recs {
-		out = append(out, recs[i].Entry)
-	}
-	return out, err
-}
-
-func indexOf(r consensus.Reader, no string) ([]IndexRecord, error) {
-	var out []IndexRecord
-	var failed error
-	lo := stateKey(keyIndex, joined(no))
-	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
-		var rec IndexRecord
-		if err := record.Decode(value, &rec); err != nil {
-			failed = err
-			return false
-		}
-		out = append(out, rec)
-		return len(out) < grantsMax
-	})
-	return out, failed
 }

@@ -269,11 +269,13 @@ func (x *tx) check(now time.Time, h *HoldRecord, f *Facts) []hold.Action {
 	h.Year, h.CheckedAt = policy.Year(now), now
 	g := get(x, x.l.grants, h.GrantID)
 	if g == nil || !f.Known {
+		x.endIfGone(now, h.GrantID, f.Standing())
 		return h.Check(now, 0, "", policy.CodeNotFound)
 	}
 	g = x.capped(g, h.Purpose)
 	verdict, refused := judge(now, h, g, f, InForce{x.l.rules, x.l.dir, x.l.cfg.Self}, x.used)
 	h.Verdict = verdict
+	x.endIfGone(now, h.GrantID, f.Standing())
 	if refused != "" {
 		return h.Check(now, 0, "", refused)
 	}
@@ -407,6 +409,9 @@ func (x *tx) coreResult(now time.Time, c *CoreResult) Outcome {
 	switch c.Call {
 	case hold.CallPerson:
 		if c.Refused != "" {
+			if adapters.Reason(c.Refused) == adapters.ReasonUnknownPerson {
+				x.endForPayer(now, h.GrantID)
+			}
 			next = h.Check(now, 0, "", codeOf(adapters.Reason(c.Refused)))
 		} else {
 			next = x.check(now, h, &c.Facts)

@@ -176,6 +176,10 @@ func wellFormed(b *wirepb.Body) bool {
 	case *wirepb.Body_RefundAnswer:
 		m := k.RefundAnswer
 		return short(idMax, m.GetRefundId(), m.GetHoldId(), m.GetState(), m.GetCode())
+	case *wirepb.Body_GrantRenounced:
+		return short(idMax, k.GrantRenounced.GetGrantId())
+	case *wirepb.Body_InsuranceEnded:
+		return short(idMax, k.InsuranceEnded.GetGrantId())
 	case *wirepb.Body_Rejected:
 		return short(textMax, k.Rejected.GetReason())
 	}
@@ -217,6 +221,8 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 		x.mandateTold(now, peer, k.MandateNotice)
 	case *wirepb.Body_MandateResult:
 		x.mandateResult(now, peer, k.MandateResult)
+	case *wirepb.Body_GrantRenounced, *wirepb.Body_InsuranceEnded:
+		x.handleLife(now, peer, body)
 	case *wirepb.Body_EnquiryAnswer, *wirepb.Body_Rejected:
 		// An answer that decides nothing. The hold stays in doubt and asks again; a decision that the peer could not
 		// understand is sent again when the payment wakes. Both are in the evidence and in the counters.

@@ -119,6 +119,8 @@ func newCommand(k Kind) Command {
 		return new(CreateRefund)
 	case KindReturnResult:
 		return new(ReturnResult)
+	case KindSetStanding, KindRenounceGrant, KindEndInsurance:
+		return newLifeCommand(k)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"time"
+
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
@@ -206,6 +208,7 @@ func (g *GrantRecord) Walk(c *record.Coder) {
 	c.Time(&g.ChangedAt)
 	c.Sub(&g.Persons)
 	record.Str(c, &g.Request)
+	record.Str(c, &g.Cause)
 }
 
 // IndexRecord is a grant as the beneficiary's home knows it, wherever it is kept.
@@ -221,7 +224,10 @@ type IndexRecord struct {
 	PerPayment  money.Amount
 	Annual      money.Amount
 	Funding     string
-	Accepted    string // request of the consent given here, on its way to the payer's home
+	Accepted    string    // request of the consent given here, on its way to the payer's home
+	Renounced   string    // request of the beneficiary who wants it no longer
+	EndSent     time.Time // the payer's home was told that the beneficiary's insurance has ended
+	Over        bool      // its validity is over, as the sweep has found
 }
 
 // Walk is the record.Record of an IndexRecord.
@@ -242,6 +248,9 @@ func (r *IndexRecord) Walk(c *record.Coder) {
 	record.Int(c, &r.Annual)
 	record.Str(c, &r.Funding)
 	record.Str(c, &r.Accepted)
+	record.Str(c, &r.Renounced)
+	c.Time(&r.EndSent)
+	c.Bool(&r.Over)
 }
 
 // orderRecord is the order of use that a beneficiary has set.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gongji/adapters"
+	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
@@ -154,7 +155,7 @@ func TestOpenHoldsOfACore(t *testing.T) {
 	}
 }
 
-// TestCoreRefuses to know the person, to hold.
+// TestCoreRefuses to know the person, which ends the grant; to hold.
 func TestCoreRefuses(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[adapters.Reason]string{
@@ -168,6 +169,13 @@ func TestCoreRefuses(t *testing.T) {
 		p, l := f.asks("100.00")
 		f.answers(l, hold.CallPerson, refusedBy(reason))
 		f.want(p, "declined 0.00/100.00; 110000 declined 0.00; -110000 "+want)
+		if g := f.grant(l.GrantID); reason == adapters.ReasonUnknownPerson {
+			if g.Status != grant.StatusEnded || g.Cause != grant.CausePayerInsurance ||
+				f.indexed(g.ID).Entry.Status != grant.StatusEnded {
+				t.Errorf("nobody, and the grant is %s", g.Status)
+			}
+			continue
+		}
 		p, l = f.asks("100.00")
 		f.answers(l, hold.CallPerson, facts(20000, 0))
 		f.answers(l, hold.CallHold, refusedBy(reason))

@@ -378,6 +378,23 @@ func (f *fed) say(from, to federation.Region, body *wirepb.Body, who *someone) {
 
 func (f *fed) raw(from, to federation.Region, body []byte, who *someone) {
 	f.t.Helper()
+	f.put(from, to, body, who)
+	lane := federation.Lane{From: from, To: to}
+	silent := f.silent[lane]
+	f.silent[lane] = false
+	f.carry(from, to)
+	f.silent[lane] = silent
+}
+
+// tells is say without carrying: the next flow does.
+func (f *fed) tells(from, to federation.Region, body *wirepb.Body, who *someone) {
+	f.t.Helper()
+	f.put(from, to, wire.Encode(body), who)
+}
+
+// put writes a message into an outbox under the ledger.
+func (f *fed) put(from, to federation.Region, body []byte, who *someone) {
+	f.t.Helper()
 	link, err := f.view(from).Link(to)
 	if err != nil {
 		f.t.Fatal(err)
@@ -397,11 +414,6 @@ func (f *fed) raw(from, to federation.Region, body []byte, who *someone) {
 			f.t.Fatal(err)
 		}
 	}
-	lane := federation.Lane{From: from, To: to}
-	silent := f.silent[lane]
-	f.silent[lane] = false
-	f.carry(from, to)
-	f.silent[lane] = silent
 }
 
 // waiting are the messages that a region has for a peer.

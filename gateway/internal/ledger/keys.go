@@ -29,7 +29,8 @@ const (
 	keyByPayer  = 'y' // payer, grant id → nothing
 	keyTo       = 'w' // beneficiary, grant id → nothing (at the payer's home)
 	keyPair     = 'q' // payer, beneficiary → grant id in force
-	keyIndex    = 'x' // beneficiary, grant id → IndexRecord (at the beneficiary's home)
+	keyIndex    = 'x' // beneficiary, grant id → IndexRecord (at the beneficiary's home) of a grant that is not over
+	keyOver     = 'A' // beneficiary, grant id → IndexRecord of a grant that is over
 	keyIndexID  = 'j' // grant id → beneficiary (at the beneficiary's home)
 	keyOrder    = 'k' // beneficiary → orderRecord
 	keySetAside = 'z' // region, epoch, number → a message that could not be understood

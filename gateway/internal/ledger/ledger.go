@@ -84,7 +84,8 @@ type Ledger struct {
 	tokens   *table[tokenRecord, *tokenRecord]
 	grants   *table[GrantRecord, *GrantRecord]
 	pairs    *table[pairRecord, *pairRecord]
-	index    *table[IndexRecord, *IndexRecord]
+	index    *table[IndexRecord, *IndexRecord] // of grants that are not over
+	over     *table[IndexRecord, *IndexRecord] // of grants that are
 	links    *table[LinkRecord, *LinkRecord]
 	mandates *table[MandatesRecord, *MandatesRecord]
 	duties   *table[DutyRecord, *DutyRecord]
@@ -166,6 +167,7 @@ func New(cfg Config) (*Ledger, error) {
 		grants:   newTable[GrantRecord](keyGrant, grantsHot),
 		pairs:    newTable[pairRecord](keyPair, grantsHot),
 		index:    newTable[IndexRecord](keyIndex, grantsHot),
+		over:     newTable[IndexRecord](keyOver, grantsHot/4),
 		links:    newTable[LinkRecord](keyLink, federation.MembersMax*2),
 		mandates: newTable[MandatesRecord](keyMandate, mandatesHot),
 		duties:   newTable[DutyRecord](keyDuty, mandatesHot),
@@ -197,10 +199,10 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 }
 
 // tables are all that a Ledger remembers of records in the state.
-func (l *Ledger) tables() [18]memory {
+func (l *Ledger) tables() [19]memory {
 	return [...]memory{
 		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
-		l.mandates, l.duties, l.premiums, l.seasons, l.refunds, l.returns,
+		l.mandates, l.duties, l.premiums, l.seasons, l.refunds, l.returns, l.over,
 	}
 }
 
@@ -253,6 +255,9 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return x.createRefund(now, c)
 	case *ReturnResult:
 		return x.returnResult(now, c)
+	}
+	if out, done := x.dispatchLife(now, cmd); done {
+		return out
 	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
 	return Outcome{}

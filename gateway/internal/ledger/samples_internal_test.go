@@ -117,6 +117,9 @@ func sampleCommands() []Command {
 		&PremiumReport{"key", 2, PremiumBlocked, "own_account_first"},
 		&CreateRefund{sampleRequest(), "p-1", 90, "reason"},
 		&ReturnResult{"h-1", "r-1-1", refund.CallVoid, "captured", true},
+		&SetStanding{samplePerson(), 390, 2},
+		&RenounceGrant{sampleRequest(), "g-1"},
+		&EndInsurance{"n-1"},
 	}
 }
 
@@ -195,12 +198,14 @@ func sampleRecords() []sample {
 		of("grant", GrantRecord{
 			grant.Grant{
 				ID: "g-1", Payer: "n-1", Beneficiary: "n-2", PayerRegion: "110000", BeneficiaryRegion: "350100",
-				Terms: sampleTerms(), Status: "active", Version: 3, CreatedAt: sampleTime(1), ChangedAt: sampleTime(2),
+				Terms: sampleTerms(), Status: "active", Cause: "payer_revoked", Version: 3,
+				CreatedAt: sampleTime(1), ChangedAt: sampleTime(2),
 			}, sampleBundle(), "request",
 		}),
 		of("index", IndexRecord{
 			grant.Entry{ID: "g-1", Status: "active", ValidFrom: 20_000, ValidUntil: 20_365, CreatedAt: sampleTime(1)},
 			3, "110000", "masked", "name", "n-2", "parent", "counter", 300, 1000, "balance", "request",
+			"renounced", sampleTime(2), true,
 		}),
 		of("refund", RefundRecord{sampleRefund(), sampleRequest(), sampleTime(3)}),
 		of("return", ReturnRecord{

@@ -162,16 +162,17 @@ func (v View) grantsBy(key byte, no string, limit int) ([]*GrantRecord, error) {
 	return out, failed
 }
 
-// Index lists the grants of a beneficiary whose home this region is.
-func (v View) Index(no string) ([]IndexRecord, error) { return indexOf(v.r, no) }
-
 // Indexed finds one grant of the index.
 func (v View) Indexed(grantID string) (*IndexRecord, error) {
 	no, ok := v.r.Get(stateKey(keyIndexID, grantID))
 	if !ok {
 		return nil, nil //nolint:nilnil // see View
 	}
-	return read[IndexRecord](v.r, keyIndex, joined(string(no), grantID))
+	key := joined(string(no), grantID)
+	if rec, err := read[IndexRecord](v.r, keyIndex, key); rec != nil || err != nil {
+		return rec, err
+	}
+	return read[IndexRecord](v.r, keyOver, key)
 }
 
 // Order is the order of use that a beneficiary has set; empty is the default.

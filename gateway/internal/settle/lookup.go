@@ -22,11 +22,19 @@ const offersMax = 32
 // knows under another name. no is the person number, empty for a person whom the state does not know. Errors:
 // adapters.ErrUnavailable and ErrUnknown.
 func (s *Settler) Facts(ctx context.Context, who vault.Identity) (string, ledger.Facts, error) {
+	no, f, _, err := s.facts(ctx, who)
+	return no, f, err
+}
+
+// facts are Facts, and whether the number itself is unknown to the core system, under any name.
+//
+//nolint:revive // the fourth result is what only a look-up asks for
+func (s *Settler) facts(ctx context.Context, who vault.Identity) (string, ledger.Facts, bool, error) {
 	var no string
 	var f ledger.Facts
 	token, named, err := s.Vault.Token(who)
 	if err != nil {
-		return no, f, err
+		return no, f, false, err
 	}
 	err = s.Log.Read(ctx, func(r consensus.Reader) error {
 		v := s.Ledger.View(r)
@@ -42,23 +50,40 @@ func (s *Settler) Facts(ctx context.Context, who vault.Identity) (string, ledger
 		return failed
 	})
 	if err != nil || s.Core == nil {
-		return no, f, err
+		return no, f, false, err
 	}
-	f, err = s.coreFacts(ctx, who)
-	return no, f, err
+	f, reason, err := s.coreFacts(ctx, who)
+	return no, f, reason == adapters.ReasonUnknownPerson, err
 }
 
-func (s *Settler) coreFacts(ctx context.Context, who vault.Identity) (ledger.Facts, error) {
+// coreFacts asks a core outside. A refusal gives facts of nobody, and its reason.
+func (s *Settler) coreFacts(ctx context.Context, who vault.Identity) (ledger.Facts, adapters.Reason, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.CoreCall)
 	defer cancel()
 	a, err := s.Core.Person(ctx, corePerson(who))
 	if refused(err) {
-		return ledger.Facts{}, nil
+		return ledger.Facts{}, adapters.ReasonOf(err), nil
 	}
 	if err != nil {
-		return ledger.Facts{}, fmt.Errorf("settle: the core was asked about a person: %w", err)
+		return ledger.Facts{}, "", fmt.Errorf("settle: the core was asked about a person: %w", err)
 	}
-	return factsOf(a), nil
+	return factsOf(a), "", nil
+}
+
+// endInsurance has the grants to a beneficiary end whose insurance here has ended, as a look-up has just found.
+// A look-up that finds nothing to end writes nothing; one that cannot write leaves it to the next one, or to the sweep.
+func (t *term) endInsurance(ctx context.Context, no string) error {
+	ends := false
+	err := t.s.Log.Read(ctx, func(r consensus.Reader) error {
+		var err error
+		ends, err = t.s.Ledger.View(r).EndsNow(no, t.s.Now())
+		return err
+	})
+	if err != nil || !ends {
+		return err
+	}
+	_ = t.propose(ctx, &ledger.EndInsurance{Person: no})
+	return nil
 }
 
 func corePerson(who vault.Identity) adapters.Person {
@@ -70,10 +95,6 @@ func factsOf(a adapters.Account) ledger.Facts {
 		Known: true, Scheme: a.Scheme, Status: a.Status, Balance: money.Amount(a.Balance), Held: money.Amount(a.Held),
 		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional,
 	}
-}
-
-func standing(f ledger.Facts) policy.Standing {
-	return policy.Standing{Known: f.Known, Scheme: policy.Scheme(f.Scheme), Status: policy.InsuredStatus(f.Status)}
 }
 
 // lookUp is the beneficiary's home's part of a payment: identity, insured status, credential, own account, and the
@@ -92,11 +113,17 @@ func (t *term) lookUp(
 		ticket.Code = string(policy.CodeRemoteUseRequired)
 		return ticket, nil
 	}
-	no, f, err := t.s.Facts(ctx, who)
+	no, f, unknown, err := t.s.facts(ctx, who)
 	if err != nil {
 		return nil, err
 	}
-	if err = grant.CheckBeneficiary(standing(f)); err != nil {
+	// A wrong name proves nothing about the number's owner; the core's word on the number does.
+	if no != "" && (unknown || f.Known && f.Standing().BeneficiaryGone()) {
+		if err = t.endInsurance(ctx, no); err != nil {
+			return nil, err
+		}
+	}
+	if err = grant.CheckBeneficiary(f.Standing()); err != nil {
 		ticket.Code = string(policy.CodeOf(err))
 		return ticket, nil
 	}
@@ -116,43 +143,33 @@ func (t *term) lookUp(
 // offer writes the grants that may be asked into the ticket, in the order of use, and those that may not with the
 // reason.
 func (t *term) offer(ctx context.Context, no string, q *wirepb.LookUp, ticket *wirepb.Ticket) error {
-	var index []ledger.IndexRecord
-	var listed []string
+	day := policy.Day(t.s.Now())
+	var ordered []ledger.IndexRecord
 	err := t.s.Log.Read(ctx, func(r consensus.Reader) error {
-		if no == "" {
-			return nil
-		}
 		v := t.s.Ledger.View(r)
 		var err error
-		if index, err = v.Index(no); err != nil {
+		if q.GetNamed() {
+			ordered, err = named(v, no, q.GetGrants(), ticket)
 			return err
 		}
-		listed, err = v.Order(no)
+		if no != "" {
+			ordered, err = v.InOrder(no, day)
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	home := make(map[string]string, len(index))
-	entries := make([]grant.Entry, 0, len(index))
-	for i := range index {
-		home[index[i].Entry.ID] = index[i].PayerRegion
-		entries = append(entries, index[i].Entry)
-	}
-	ordered := grant.Arrange(listed, entries)
-	if q.GetNamed() {
-		ordered = named(q.GetGrants(), entries, ticket)
-	}
-	day := policy.Day(t.s.Now())
-	for _, e := range ordered {
+	for i := range ordered {
+		e, home := ordered[i].Entry, ordered[i].PayerRegion
 		switch e.Disposition(day) {
 		case grant.Ask:
 			if len(ticket.Offers) < offersMax {
-				ticket.Offers = append(ticket.Offers, &wirepb.Offer{GrantId: e.ID, Region: home[e.ID]})
+				ticket.Offers = append(ticket.Offers, &wirepb.Offer{GrantId: e.ID, Region: home})
 			}
 		case grant.Decline:
 			ticket.Declines = append(ticket.Declines, &wirepb.GrantDecline{
-				GrantId: e.ID, Region: home[e.ID], Code: string(policy.CodeGrantNotActive),
+				GrantId: e.ID, Region: home, Code: string(policy.CodeGrantNotActive),
 			})
 		case grant.PassOver:
 		}
@@ -161,20 +178,20 @@ func (t *term) offer(ctx context.Context, no string, q *wirepb.LookUp, ticket *w
 }
 
 // named keeps the grants that a payment names, in that order; what is not this person's is declined as unknown.
-func named(ids []string, own []grant.Entry, ticket *wirepb.Ticket) []grant.Entry {
-	byID := make(map[string]grant.Entry, len(own))
-	for _, e := range own {
-		byID[e.ID] = e
-	}
-	var out []grant.Entry
+func named(v ledger.View, no string, ids []string, ticket *wirepb.Ticket) ([]ledger.IndexRecord, error) {
+	var out []ledger.IndexRecord
 	for _, id := range ids {
-		if e, ok := byID[id]; ok {
-			out = append(out, e)
+		rec, err := v.Indexed(id)
+		if err != nil {
+			return nil, err
+		}
+		if rec != nil && rec.Beneficiary == no {
+			out = append(out, *rec)
 			continue
 		}
 		ticket.Declines = append(ticket.Declines, &wirepb.GrantDecline{GrantId: id, Code: string(policy.CodeNotFound)})
 	}
-	return out
+	return out, nil
 }
 
 // quote says what a payer's home would hold.
@@ -230,7 +247,7 @@ func (t *term) payerFacts(ctx context.Context, grantID string) (*ledger.Facts, e
 	if err != nil {
 		return nil, err
 	}
-	f, err := t.s.coreFacts(ctx, who)
+	f, _, err := t.s.coreFacts(ctx, who)
 	return &f, err
 }
 
