@@ -19,6 +19,16 @@ const (
 // dispatchLife carries out the commands of a grant's whole life.
 func (x *tx) dispatchLife(now time.Time, cmd Command) (Outcome, bool) {
 	switch c := cmd.(type) {
+	case *MakeGrant:
+		return x.makeGrant(now, c), true
+	case *ChangeGrant:
+		return x.changeGrant(now, c), true
+	case *RevokeGrant:
+		return x.revokeGrant(now, c), true
+	case *AcceptGrant:
+		return x.acceptGrant(now, c), true
+	case *SetOrder:
+		return x.setOrder(now, c), true
 	case *SetStanding:
 		return x.setStanding(now, c), true
 	case *RenounceGrant:

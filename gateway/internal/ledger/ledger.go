@@ -221,16 +221,6 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return x.deliver(now, c)
 	case *CoreResult:
 		return x.coreResult(now, c)
-	case *MakeGrant:
-		return x.makeGrant(now, c)
-	case *ChangeGrant:
-		return x.changeGrant(now, c)
-	case *RevokeGrant:
-		return x.revokeGrant(now, c)
-	case *AcceptGrant:
-		return x.acceptGrant(now, c)
-	case *SetOrder:
-		return x.setOrder(now, c)
 	case *SetRules:
 		return x.setRules(now, c)
 	case *WithdrawRules:

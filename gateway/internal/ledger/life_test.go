@@ -183,7 +183,7 @@ func (f *fed) bothConsents() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	rules.Consent = policy.ConsentBoth
+	rules.Consent, rules.EffectiveFrom = policy.ConsentBoth, policy.Day(f.now)
 	f.rules(rules)
 }
 
