@@ -10,8 +10,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"gongji/adapters"
-	"gongji/adapters/embedded"
 	"gongji/federation"
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/ledger"
@@ -62,7 +60,7 @@ type event struct {
 // nothing comes first: a list of events gets no shorter than rapid's least, but emptier.
 var eventKinds = []string{
 	"nothing", "pay", "pay", "pay", "pay", "confirm", "confirm", "cancel", "repeat", "pass", "limits", "grant",
-	"insurance", "insurance", "order",
+	"insurance", "insurance", "order", "refund", "refund", "refund", "make",
 }
 
 func events() *rapid.Generator[event] {
@@ -239,7 +237,7 @@ func (h *history) step(e event) {
 	switch e.Kind {
 	case "pay":
 		h.pay(e)
-	case "confirm", "cancel":
+	case "confirm", "cancel", "refund":
 		h.decide(e)
 	case "repeat":
 		if h.last != nil {
@@ -258,6 +256,8 @@ func (h *history) step(e event) {
 		h.insure(e)
 	case "order":
 		h.reorder(e)
+	case "make":
+		h.make(e)
 	}
 	h.flow()
 	h.compare()
@@ -304,7 +304,7 @@ func (h *history) pay(e event) {
 	}
 }
 
-// decide confirms or cancels one of the last payments, whatever its state.
+// decide confirms, cancels or refunds one of the last payments, whatever its state.
 func (h *history) decide(e event) {
 	n := len(h.second.Payments)
 	if n == 0 {
@@ -314,17 +314,25 @@ func (h *history) decide(e event) {
 	var out ledger.Outcome
 	var want string
 	at := federation.Region(p.VisitRegion)
-	if e.Kind == "cancel" {
+	switch e.Kind {
+	case "cancel":
 		h.note("%s is cancelled", p.ID)
 		out = h.apply(at, &ledger.Cancel{Request: h.request(), PaymentID: p.ID})
 		want = h.second.GiveBack(p, "released")
-	} else {
+	case "refund":
+		captured, _ := h.second.Captured(p)
+		amount := max(1, captured*(e.Part+1)/100) // also a little more
+		h.note("%s of %s is to come back", secondopinion.Yuan(amount), p.ID)
+		c := &ledger.CreateRefund{Request: h.request(), PaymentID: p.ID, Amount: money.Amount(amount), Reason: "returned"}
+		out = h.apply(at, c)
+		want = h.second.Refund(p, amount)
+	default:
 		amount := p.Held * e.Part / 100 // also 0, and below it
 		h.note("%s of %s is confirmed", secondopinion.Yuan(amount), p.ID)
 		out = h.apply(at, &ledger.Confirm{Request: h.request(), PaymentID: p.ID, Amount: money.Amount(amount)})
 		want = h.second.Confirm(p, amount)
 	}
-	if p.Status == "expired" && want == "wrong_state" {
+	if p.Status == "expired" && want == "wrong_state" && e.Kind != "refund" {
 		want = "expired" // from decide_by on
 	}
 	if string(out.Code) != want {
@@ -337,13 +345,15 @@ func (h *history) change(e event) {
 	g := h.second.Grants[e.Who%len(h.second.Grants)]
 	home := federation.Region(h.second.Persons[g.Payer].Region)
 	if e.Kind == "limits" {
-		g.PerPayment, g.Annual = e.PerPayment, e.Year
 		h.note("%s gives at most %s at once, %s a year", g.ID, secondopinion.Yuan(e.PerPayment), secondopinion.Yuan(e.Year))
 		once, year := money.Amount(e.PerPayment), money.Amount(e.Year)
 		patch := grant.Patch{PerPaymentLimit: &once, AnnualLimit: &year}
 		out := h.apply(home, ledger.Patched(h.request(), g.ID, patch))
-		if (out.Code != "") != (g.Status == "revoked") {
+		if (out.Code != "") != h.second.Over(g) {
 			h.wrong("the change is answered %+v", out)
+		}
+		if out.Code == "" {
+			g.PerPayment, g.Annual = e.PerPayment, e.Year
 		}
 		return
 	}
@@ -356,29 +366,40 @@ func (h *history) change(e event) {
 	}
 	h.note("%s is to be %s", g.ID, next)
 	out := h.apply(home, c)
-	if (out.Code != "") != (g.Status == "revoked") {
+	if (out.Code != "") != h.second.Over(g) {
 		h.wrong("the change is answered %+v", out)
 	}
-	if g.Status != "revoked" {
+	if !h.second.Over(g) {
 		g.Status = next
 	}
 }
 
-// insure changes a payer's insured status in the Book, under the ledger: the core's own business.
+// insure changes a payer's insured status.
 func (h *history) insure(e event) {
 	s := h.payers[e.Who%len(h.payers)]
 	status := []int{1, 1, 2, 4}[e.Status%4]
 	h.note("%s has insured status %d", s.name, status)
 	h.second.Persons[s.name].Status = status
-	no := h.number(s.home, s)
-	for _, n := range h.regions[s.home].nodes {
-		a := adapters.Account{Scheme: adapters.SchemeEmployee, Status: status}
-		if err := embedded.New(ledger.KeyBook).Open(n.txn, h.now, no, a); err != nil {
-			h.t.Fatal(err)
-		}
-		if err := n.l.Reset(n.txn); err != nil {
-			h.t.Fatal(err)
-		}
+	h.done(s.home, &ledger.SetStanding{
+		Person: h.person(s.home, s), Scheme: policy.SchemeEmployee, Status: policy.InsuredStatus(status),
+	})
+}
+
+// make makes a grant anew, or a second one, which is refused.
+func (h *history) make(e event) {
+	payer, who := h.payers[e.Who%len(h.payers)], h.people[e.Who/4%2]
+	want := h.second.MayGrant(payer.name, who.name, "parent")
+	h.note("%s grants %s", payer.name, who.name)
+	c := h.granting(payer, who, h.terms(payer.home))
+	out := h.apply(payer.home, c)
+	if string(out.Code) != want {
+		h.wrong("the ledger answers %q, the second opinion %q", out.Code, want)
+	}
+	if want == "" {
+		h.second.Grants = append(h.second.Grants, &secondopinion.Grant{
+			ID: out.ID, Payer: payer.name, Beneficiary: who.name, Relation: "parent", Status: "active",
+			From: h.second.Now[:10], PerPayment: secondopinion.None, Annual: secondopinion.None,
+		})
 	}
 }
 
@@ -387,7 +408,7 @@ func (h *history) reorder(e event) {
 	who := h.people[e.Who%2]
 	var ids []string
 	for _, g := range h.second.Grants {
-		if g.Beneficiary == who.name && g.Status != "revoked" {
+		if g.Beneficiary == who.name && !h.second.Over(g) {
 			ids = append(ids, g.ID)
 		}
 	}
@@ -429,7 +450,7 @@ func (h *history) compare() {
 func shownOf(p *ledger.PaymentRecord) string {
 	out := secondopinion.Shown{
 		Status: p.State.String(), Held: int(p.Held), Amount: int(p.Amount), Captured: int(p.CapturedSum()),
-		CashDue: int(p.CashDue()),
+		Refunded: int(p.RefundedSum()), CashDue: int(p.CashDue()),
 	}
 	for i := range p.Legs {
 		l := &p.Legs[i]
@@ -437,7 +458,7 @@ func shownOf(p *ledger.PaymentRecord) string {
 			continue
 		}
 		out.Legs = append(out.Legs, secondopinion.LegLine(
-			l.GrantID, l.State.String(), int(l.Amount), int(l.Captured), 0, string(l.LimitedBy)))
+			l.GrantID, l.State.String(), int(l.Amount), int(l.Captured), int(l.Refunded), string(l.LimitedBy)))
 	}
 	for _, d := range p.Declines {
 		out.Declines = append(out.Declines, secondopinion.Decline{Grant: d.GrantID, Code: string(d.Code)})

@@ -52,14 +52,14 @@ func (w *World) opens(home, visit, purpose string) bool {
 	return in(purpose, rules.Purposes)
 }
 
-// ended tells whether a grant is over: revoked, ended, or its last day has passed.
-func (w *World) ended(g *Grant) bool {
+// Over tells whether a grant is over: revoked, ended, or its last day has passed.
+func (w *World) Over(g *Grant) bool {
 	return g.Status == "revoked" || g.Status == "ended" || g.Until != "" && w.day() > g.Until
 }
 
 // Usable tells whether a grant can be used today.
 func (w *World) Usable(g *Grant) bool {
-	return g.Status == "active" && !w.ended(g) && w.day() >= g.From
+	return g.Status == "active" && !w.Over(g) && w.day() >= g.From
 }
 
 // MayUse says why the payer's home refuses a use of a grant, "" if it does not: the first of the page's list.
@@ -79,6 +79,32 @@ func (w *World) MayUse(g *Grant, visitRegion, purpose string) string {
 		return "region_pair_closed"
 	case !w.opens(payer.Region, visitRegion, purpose):
 		return "purpose_not_open"
+	}
+	return ""
+}
+
+// over tells whether a person's insurance is over, and not only suspended: then the grants end by themselves.
+func (p *Person) over() bool { return p.Scheme != 310 && p.Scheme != 390 || p.Status == 4 }
+
+// MayGrant says why a grant is refused, "" if it is made: the first of the page's list.
+func (w *World) MayGrant(payer, beneficiary, relation string) string {
+	p, b := w.Persons[payer], w.Persons[beneficiary]
+	switch {
+	case p.Scheme != 310:
+		return "payer_scheme"
+	case p.Status != 1:
+		return "payer_not_insured"
+	case b.Status != 1 || b.Scheme != 310 && b.Scheme != 390:
+		return "beneficiary_not_insured"
+	case !in(relation, w.Regions[p.Region].Relations):
+		return "relation_not_allowed"
+	case !w.PairOpen(p.Region, b.Region):
+		return "region_pair_closed"
+	}
+	for _, g := range w.Grants {
+		if g.Payer == payer && g.Beneficiary == beneficiary && !w.Over(g) {
+			return "duplicate_grant"
+		}
 	}
 	return ""
 }
@@ -105,7 +131,7 @@ func (w *World) line(r Request) ([]*Grant, []Decline) {
 			if r.Named != nil {
 				declines = append(declines, Decline{id, "not_found"})
 			}
-		case w.ended(g) || g.Status == "pending_beneficiary": // silently
+		case w.Over(g) || g.Status == "pending_beneficiary": // silently
 		case g.Status == "suspended" || w.day() < g.From:
 			declines = append(declines, Decline{id, "grant_not_active"})
 		default:

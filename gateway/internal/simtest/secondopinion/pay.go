@@ -20,6 +20,9 @@ func (w *World) Pay(r Request) (*Payment, string) {
 		}
 		if code := w.MayUse(g, r.VisitRegion, r.Purpose); code != "" {
 			p.Declines = append(p.Declines, Decline{g.ID, code})
+			if payer := w.Persons[g.Payer]; payer.over() || payer.Scheme != 310 {
+				g.Status = "ended" // by itself, found at use
+			}
 			continue
 		}
 		gives, by := w.Gives(g, r.VisitRegion, r.Visit, r.Purpose, r.Amount-p.Held)
@@ -98,7 +101,8 @@ func (w *World) Captured(p *Payment) (int, int) {
 	return captured, refunded
 }
 
-// Refund gives back to the accounts that it came from, last used first, and returns a problem's code or "".
+// Refund gives back to the accounts that it came from, last used first, and returns a problem's code or "". An account
+// whose owner's insurance is terminated is closed: its part does not come back, and can be asked for anew.
 func (w *World) Refund(p *Payment, amount int) string {
 	captured, refunded := w.Captured(p)
 	switch {
@@ -111,11 +115,11 @@ func (w *World) Refund(p *Payment, amount int) string {
 	}
 	for _, h := range slices.Backward(w.HoldsOf(p.ID)) {
 		back := min(amount, h.Captured-h.Refunded)
-		if back > 0 {
-			w.open(h.Payer)
-		}
-		h.Refunded += back
 		amount -= back
+		if back > 0 && w.Persons[h.Payer].Status != 4 {
+			w.open(h.Payer)
+			h.Refunded += back
+		}
 	}
 	return ""
 }

@@ -2,6 +2,7 @@ package secondopinion_test
 
 import (
 	"flag"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -51,7 +52,12 @@ func TestSituations(t *testing.T) {
 // second is the second opinion on a situation; the world is as before afterwards.
 func second(s situation) string {
 	w := *s.world
-	w.Holds = append([]*secondopinion.Hold(nil), w.Holds...)
+	w.Holds = slices.Clone(w.Holds)
+	w.Grants = slices.Clone(w.Grants)
+	for i, g := range w.Grants {
+		own := *g
+		w.Grants[i] = &own
+	}
 	p, code := w.Pay(s.request)
 	if code != "" {
 		return code
