@@ -185,8 +185,8 @@ func (s *reader) premiums() []Premium {
 		p := Premium{Purpose: Purpose(key)}
 		s.object([]field{
 			{"amount", true, func() { parse(s, &p.Amount, money.Parse) }},
-			{"season_from", true, func() { parse(s, &p.SeasonFrom, parseMonthDay) }},
-			{"season_to", true, func() { parse(s, &p.SeasonTo, parseMonthDay) }},
+			{"season_from", true, func() { parse(s, &p.SeasonFrom, ParseMonthDay) }},
+			{"season_to", true, func() { parse(s, &p.SeasonTo, ParseMonthDay) }},
 		})
 		out = append(out, p)
 	})

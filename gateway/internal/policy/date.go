@@ -121,8 +121,8 @@ func validMonthDay(md int) bool {
 	return err == nil
 }
 
-// parseMonthDay reads exactly MM-DD.
-func parseMonthDay(s string) (int, error) {
+// ParseMonthDay reads exactly MM-DD: 901 for 09-01. Else ErrDate.
+func ParseMonthDay(s string) (int, error) {
 	d, err := ParseDate("2000-" + s)
 	return d.MonthDay(), err
 }

@@ -245,7 +245,7 @@ func (r *Rules) Validate() error {
 			r.DecideWithinSecondsMax <= decideWithinSecondsCeiling},
 		{"purposes", ascending(r.Purposes, purposes)},
 		{"relations", ascending(r.Relations, relations)},
-		{"hotline", validHotline(r.Hotline)},
+		{"hotline", ValidHotline(r.Hotline)},
 		{"consent", r.Consent.Valid()},
 		{"commitment", r.Commitment.valid()},
 		{"emergency_days", r.EmergencyDays >= 0 && r.EmergencyDays <= EmergencyDaysMax},
@@ -313,8 +313,9 @@ func (r *Rules) validPremiums() bool {
 	return ascending(words, purposes)
 }
 
-// validHotline: three or four digits of area code that begin with 0, a hyphen, 12393.
-func validHotline(s string) bool {
+// ValidHotline tells whether a hotline is an area code of three or four digits that begins with 0, a hyphen and
+// 12393.
+func ValidHotline(s string) bool {
 	area, number, ok := strings.Cut(s, "-")
 	if !ok || number != hotlineNumber || len(area) < 3 || len(area) > 4 || area[0] != '0' {
 		return false
@@ -335,11 +336,16 @@ func only(s, characters string) bool {
 const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 func (c Commitment) valid() bool {
-	return c.Version != "" && len(c.Version) <= versionMax && only(c.Version, alphanumeric+"._-") &&
-		validText(c.Text) && validText(c.TextZH)
+	return ValidVersion(c.Version) && ValidText(c.Text) && ValidText(c.TextZH)
 }
 
-func validText(s string) bool {
+// ValidVersion tells whether the name of a version of a text has 1 to 64 of A-Z a-z 0-9 . _ -.
+func ValidVersion(s string) bool {
+	return s != "" && len(s) <= versionMax && only(s, alphanumeric+"._-")
+}
+
+// ValidText tells whether a text that persons sign has a length and characters that can be shown.
+func ValidText(s string) bool {
 	return s != "" && len(s) <= commitmentTextMax && utf8.ValidString(s) && !strings.ContainsFunc(s, hidden)
 }
 
@@ -352,11 +358,11 @@ func (r *Rules) validateInstitutions() error {
 	}
 	for n, i := range r.Institutions {
 		switch {
-		case i.Code == "" || len(i.Code) > institutionCodeMax || !only(i.Code, alphanumeric):
+		case !ValidInstitutionCode(i.Code):
 			return fmt.Errorf("%w: institutions[%d].code", ErrRules, n)
 		case n > 0 && r.Institutions[n-1].Code >= i.Code:
 			return fmt.Errorf("%w: institutions[%d].code twice or out of order", ErrRules, n)
-		case !validInstitutionName(i.Name):
+		case !ValidInstitutionName(i.Name):
 			return fmt.Errorf("%w: institutions[%d].name", ErrRules, n)
 		case !i.Kind.Valid():
 			return fmt.Errorf("%w: institutions[%d].kind", ErrRules, n)
@@ -367,7 +373,13 @@ func (r *Rules) validateInstitutions() error {
 	return nil
 }
 
-func validInstitutionName(s string) bool {
+// ValidInstitutionCode tells whether a code has 1 to 32 of A-Z a-z 0-9.
+func ValidInstitutionCode(s string) bool {
+	return s != "" && len(s) <= institutionCodeMax && only(s, alphanumeric)
+}
+
+// ValidInstitutionName tells whether a name has 1 to 100 characters on one line.
+func ValidInstitutionName(s string) bool {
 	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= institutionNameMax &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r == '\n' || hidden(r) })
 }

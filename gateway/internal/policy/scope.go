@@ -241,5 +241,5 @@ func (r *Rules) validSources() bool {
 
 // ValidSource tells whether the text of a Source has a length and characters that can be shown.
 func ValidSource(text string) bool {
-	return validText(text) && utf8.RuneCountInString(text) <= sourceTextMax
+	return ValidText(text) && utf8.RuneCountInString(text) <= sourceTextMax
 }

@@ -116,6 +116,9 @@ const (
 // kinds of institutions.
 var kinds = []InstitutionKind{KindHospital, KindPharmacy, KindTax, KindInsurer}
 
+// InstitutionKinds are all, in canonical order; the slice is the caller's.
+func InstitutionKinds() []InstitutionKind { return slices.Clone(kinds) }
+
 // Valid tells whether the word is one of the kinds.
 func (k InstitutionKind) Valid() bool { return slices.Contains(kinds, k) }
 
