@@ -76,6 +76,7 @@ const (
 	ReasonLate          Reason = "late"           // not_after has passed
 	ReasonConflict      Reason = "conflict"       // the same reference with other content
 	ReasonIdentity      Reason = "identity"       // the name does not belong to the number
+	ReasonPaid          Reason = "premium_paid"   // the premium is paid already, under another reference
 	// ReasonInvalid: an amount outside 1 to AmountMax, a floor outside 0 to AmountMax, a reference
 	// or name that does not have 1 to RefMax bytes. Told by the arguments alone, so not recorded.
 	ReasonInvalid Reason = "invalid"

@@ -27,7 +27,7 @@ type Capabilities struct {
 	NativeHolds       bool // the core knows holds; else the adapter keeps them
 	RemembersRefusals bool // contract rule 1, for refusals
 	ReleaseIsFinal    bool // contract rule 2
-	Premiums          bool
+	Premiums          bool // the core implements Premiums
 }
 
 // Admitted reports whether a gateway can work with the core at all: a core that neither remembers

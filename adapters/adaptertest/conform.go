@@ -25,6 +25,9 @@ type ConformOptions struct {
 	// Suspended and Resident, if given, are a person not in normal status and one in the resident
 	// scheme; what depends on them is not checked without them, and the report says so.
 	Suspended, Resident *adapters.Person
+	// PremiumYear is the first of twelve years for which no premium of Resident counts, for a core that claims
+	// Capabilities.Premiums: what the run registers there stays. 0: premiums are not checked, and the report says so.
+	PremiumYear int
 	// RefPrefix begins every reference of the run, 1 to 32 bytes; another one for each run, since the
 	// core remembers.
 	RefPrefix string
@@ -52,7 +55,7 @@ const (
 
 // Check is one line of a report.
 type Check struct {
-	Rule    string // 1 to 5, or money, person, late, entries, input
+	Rule    string // 1 to 5, or money, person, late, entries, input, premium
 	Name    string
 	Verdict Verdict
 	Detail  string // what was seen, if it is not Kept; without identities
@@ -85,8 +88,8 @@ func (r Report) String() string {
 	var b strings.Builder
 	yes := map[bool]string{true: "yes", false: "no"}
 	fmt.Fprintln(&b, "Conformance run of a core system against adapters.Core")
-	fmt.Fprintf(&b, "claims: native holds %s, remembers refusals (rule 1) %s, release is final (rule 2) %s\n\n",
-		yes[r.Claims.NativeHolds], yes[r.Claims.RemembersRefusals], yes[r.Claims.ReleaseIsFinal])
+	fmt.Fprintf(&b, "claims: native holds %s, remembers refusals (rule 1) %s, release is final (rule 2) %s, premiums %s\n\n",
+		yes[r.Claims.NativeHolds], yes[r.Claims.RemembersRefusals], yes[r.Claims.ReleaseIsFinal], yes[r.Claims.Premiums])
 	for _, c := range r.Checks {
 		fmt.Fprintf(&b, "%-7s  %-7s  %s\n", c.Rule, c.Verdict, c.Name)
 		if c.Detail != "" {
@@ -143,7 +146,7 @@ func Conform(ctx context.Context, core adapters.Core, o ConformOptions) (Report,
 	if start.Balance-start.Held < ConformBalance {
 		return Report{}, fmt.Errorf("adaptertest: the test account has less than %d fen free", ConformBalance)
 	}
-	for number, c := range conformChecks() {
+	for number, c := range append(conformChecks(), premiumChecks()...) {
 		if err := ctx.Err(); err != nil {
 			return Report{}, err
 		}
@@ -168,6 +171,7 @@ const (
 	needsRefusals       // RemembersRefusals
 	needsFinal          // ReleaseIsFinal
 	needsEither
+	needsPremiums // Premiums
 )
 
 func (n needs) claimed(c adapters.Capabilities) bool {
@@ -178,6 +182,8 @@ func (n needs) claimed(c adapters.Capabilities) bool {
 		return c.ReleaseIsFinal
 	case needsEither:
 		return c.Admitted()
+	case needsPremiums:
+		return c.Premiums
 	case needsNothing:
 	}
 	return true
@@ -198,6 +204,7 @@ type run struct {
 	o     ConformOptions
 	start adapters.Account // at the start of the check
 	part  string           // of the references of this check
+	name  string           // of this check
 	refs  []string         // holds tried in this check
 	extra int              // numbers of references that the run makes by itself
 	rule  string           // which rule failed, of a check for two
@@ -212,7 +219,7 @@ func (r *run) check(number int, c conformCheck, claims adapters.Capabilities) Ch
 	out := Check{Rule: c.rule, Name: c.name, Verdict: Kept}
 	r.refs, r.extra, r.rule, r.err = nil, 0, "", nil
 	r.part = fmt.Sprintf("%s%d-", r.o.RefPrefix, number)
-	r.start = r.account()
+	r.name, r.start = c.name, r.account()
 	c.play(r)
 	switch {
 	case r.err == nil:

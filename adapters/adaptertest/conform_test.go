@@ -15,7 +15,9 @@ var (
 	boris   = adapters.Person{IDType: "01", Number: "110101198507150025", Name: "伯仁"}
 	celia   = adapters.Person{IDType: "01", Number: "110101201012120033", Name: "赛丽"}
 	nobody  = adapters.Person{IDType: "01", Number: "110101197001010041", Name: "无名"}
-	keepAll = adapters.Capabilities{NativeHolds: true, RemembersRefusals: true, ReleaseIsFinal: true}
+	keepAll = adapters.Capabilities{
+		NativeHolds: true, RemembersRefusals: true, ReleaseIsFinal: true, Premiums: true,
+	}
 )
 
 // town returns a core with the persons of a conformance run.
@@ -32,6 +34,7 @@ func options() adaptertest.ConformOptions {
 	return adaptertest.ConformOptions{
 		Person: anna, Unknown: nobody, Suspended: &boris, Resident: &celia, RefPrefix: "run1-",
 		Clock: time.Now, DelayMax: 2 * adaptertest.ForgetAfter,
+		PremiumYear: 2100,
 	}
 }
 
@@ -155,6 +158,8 @@ func TestFlaws(t *testing.T) {
 		{"entries skip", adaptertest.FlawEntriesSkip, "entries"},
 		{"takes bad input", adaptertest.FlawTakesInvalid, "input"},
 		{"says nothing of holds", adaptertest.FlawUntruthfulOpenHolds, "money"},
+		{"pays a premium twice", adaptertest.FlawPaysPremiumTwice, "premium"},
+		{"forgets a refused premium", adaptertest.FlawForgetsPremiums, "premium"},
 	}
 	var all adaptertest.Flaw
 	for _, c := range cases {

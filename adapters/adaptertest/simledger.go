@@ -38,6 +38,8 @@ const (
 	FlawEntriesSkip                          // Entries leaves out the first movement of each further page
 	FlawTakesInvalid                         // amounts of zero and less, and references of any length
 	FlawUntruthfulOpenHolds                  // Person tells nothing of what is held
+	FlawPaysPremiumTwice                     // a premium that is paid is paid again under another reference
+	FlawForgetsPremiums                      // a refused premium is not remembered
 
 	flawEnd
 )
@@ -55,6 +57,7 @@ const (
 	spaceRelease = "release"
 	spaceRefund  = "refund"
 	spaceVoid    = "void"
+	spacePremium = "premium"
 )
 
 // simLedger is the book of the simulated core: sequential, without faults, with the flaws asked for.
@@ -66,6 +69,7 @@ type simLedger struct {
 	holds    map[string]*simHold
 	refunds  map[string]*simRefund
 	answered map[simRef]simAnswer
+	premiums map[simPremium]string // the reference that paid
 	entries  []adapters.Movement
 }
 
@@ -98,7 +102,7 @@ type simAnswer struct {
 func newSimLedger(claims adapters.Capabilities, flaws Flaw) *simLedger {
 	return &simLedger{
 		claims: claims, flaws: flaws, persons: map[string]*simPerson{}, holds: map[string]*simHold{},
-		refunds: map[string]*simRefund{}, answered: map[simRef]simAnswer{},
+		refunds: map[string]*simRefund{}, answered: map[simRef]simAnswer{}, premiums: map[simPremium]string{},
 	}
 }
 
@@ -148,7 +152,7 @@ func (l *simLedger) carry(at time.Time, a act) (int64, error) {
 	if a.space == spaceHold && answer.refused != nil && answer.refused.Reason == adapters.ReasonReleased {
 		return answer.result() // its tombstone remembers, whatever the content of a repeat
 	}
-	if answer.refused == nil || l.claims.RemembersRefusals && !l.has(FlawForgetsRefusals) {
+	if answer.refused == nil || l.remembers(a.space) {
 		answer.content, answer.at = a.content, at
 		l.answered[key] = answer
 		if late && a.space == spaceHold && l.holds[a.call.Ref] == nil {

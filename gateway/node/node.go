@@ -42,6 +42,7 @@ import (
 	"gongji/gateway/internal/desk"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/premium"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/vault"
 )
@@ -77,6 +78,7 @@ type Node struct {
 	log      *raftlog.Node
 	ledger   *ledger.Ledger
 	settler  *settle.Settler
+	premiums *premium.Collector
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
 	sealer   *sealer
@@ -223,7 +225,10 @@ func (n *Node) openLog() error {
 	var err error
 	n.ledger, err = ledger.New(ledger.Config{
 		Self: n.self, Hash: n.sealer.Hash, Book: book,
-		Notify: func(e ledger.Effects) { n.settler.Notify(e) },
+		Notify: func(e ledger.Effects) {
+			n.settler.Notify(e)
+			n.premiums.Notify(e)
+		},
 	})
 	if err != nil {
 		return err
@@ -291,6 +296,9 @@ func (n *Node) openFace() error {
 	if err != nil {
 		return err
 	}
+	if err := n.openPremiums(d); err != nil {
+		return err
+	}
 	addresses := make(map[string]string, len(n.cfg.Peers))
 	for _, p := range n.cfg.Peers {
 		addresses[p.ID] = p.API
@@ -303,6 +311,18 @@ func (n *Node) openFace() error {
 		Region: n.cfg.Region, Desk: d, Log: n.log, Addresses: addresses, Hasher: n.sealer.suite, Platforms: platforms,
 		UnsignedAllowed: n.cfg.Unsigned, Clock: n.deps.Clock, Logger: n.deps.Logger, Metrics: n.registry,
 		Gatherer: n.registry,
+	})
+	return err
+}
+
+func (n *Node) openPremiums(d *desk.Desk) error {
+	metrics, err := premium.NewMetrics(n.registry)
+	if err != nil {
+		return err
+	}
+	n.premiums, err = premium.New(premium.Deps{
+		Log: n.log, Ledger: n.ledger, Desk: d, Vault: n.vault, Core: n.deps.Core, Now: n.deps.Clock,
+		Logger: n.deps.Logger, Metrics: metrics,
 	})
 	return err
 }
@@ -374,6 +394,7 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	g, gctx := errgroup.WithContext(work)
 	g.Go(func() error { return n.settler.Run(gctx) })
+	g.Go(func() error { return n.premiums.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })
 	if !n.deps.Silent {

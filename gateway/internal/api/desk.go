@@ -33,6 +33,9 @@ const (
 	KindPayment = "payment" // created, confirmed or cancelled
 	KindOrder   = "order"
 	KindRefund  = "refund"
+
+	KindMandate  = "mandate"  // made
+	KindMandates = "mandates" // of the grant whose mandates were ended
 )
 
 // Desk is what the face needs of the leader's application. All methods return *Error, *policy.Refusal, the errors
@@ -43,6 +46,7 @@ type Desk interface {
 	Payments
 	Refunds
 	Grants
+	Mandates
 	Info
 }
 
@@ -92,6 +96,17 @@ type Grants interface {
 	AcceptGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
 	RenounceGrant(ctx context.Context, key RequestKey, id string) (client.Grant, Written, error)
 	SetOrder(ctx context.Context, key RequestKey, f client.OrderRequest) (client.Order, Written, error)
+}
+
+// Mandates are the calls of the collection of premiums, at the payer's home.
+type Mandates interface {
+	CreateMandate(ctx context.Context, key RequestKey, grantID string, f client.MandateRequest) (
+		client.Mandate, Written, error)
+	// Mandate reads one by its own id.
+	Mandate(ctx context.Context, id string) (client.Mandate, error)
+	Mandates(ctx context.Context, grantID string) (client.MandateList, error)
+	// EndMandates ends one, or all of the grant if mandateID is empty.
+	EndMandates(ctx context.Context, key RequestKey, grantID, mandateID string) (client.MandateList, Written, error)
 }
 
 // Info is what everybody may know.

@@ -141,11 +141,7 @@ func revokeGrant(ctx context.Context, f *Face, c *call) (answer, error) {
 	if err := c.noBody(); err != nil {
 		return answer{}, err
 	}
-	query := &node{kind: kindObject}
-	if ids := c.r.URL.Query()["request_id"]; len(ids) == 1 {
-		query.keys, query.items = []string{"request_id"}, []node{{kind: kindString, text: ids[0]}}
-	}
-	return writeParsed(ctx, f, c, query, writing[client.Act]{
+	return writeParsed(ctx, f, c, c.query("request_id"), writing[client.Act]{
 		read:      actForm,
 		requestID: func(a client.Act) string { return a.RequestID },
 		run: func(ctx context.Context, key RequestKey, _ client.Act) (any, Written, error) {

@@ -280,6 +280,44 @@ func (d *fakeDesk) SetOrder(
 	return client.Order{Beneficiary: f.Beneficiary.Masked()}, api.Written{Replay: replay}, nil
 }
 
+func aMandate(id string) client.Mandate {
+	return client.Mandate{
+		MandateID: id, GrantID: "g1", Purpose: "resident_premium", Status: client.MandateActive, MaxAmount: "400.00",
+		Results: []client.PremiumResult{{
+			Year: 2027, Status: client.PremiumPaid, Amount: "400.00", PaymentID: "p1", Time: client.FormatTime(now()),
+		}},
+	}
+}
+
+func (d *fakeDesk) CreateMandate(
+	ctx context.Context, key api.RequestKey, _ string, f client.MandateRequest,
+) (client.Mandate, api.Written, error) {
+	if err := d.note(ctx, "CreateMandate", f); err != nil {
+		return client.Mandate{}, api.Written{}, err
+	}
+	d.use(key, api.KindMandate, "m1")
+	return aMandate("m1"), api.Written{}, nil
+}
+
+func (d *fakeDesk) Mandate(ctx context.Context, id string) (client.Mandate, error) {
+	return aMandate(id), d.note(ctx, "Mandate", id)
+}
+
+func (d *fakeDesk) Mandates(ctx context.Context, grantID string) (client.MandateList, error) {
+	return client.MandateList{Mandates: []client.Mandate{aMandate("m1"), {MandateID: "m2", GrantID: grantID,
+		Purpose: "ltc_premium", Status: client.MandateEnded}}}, d.note(ctx, "Mandates", grantID)
+}
+
+func (d *fakeDesk) EndMandates(
+	ctx context.Context, key api.RequestKey, grantID, mandateID string,
+) (client.MandateList, api.Written, error) {
+	if err := d.note(ctx, "EndMandates", mandateID); err != nil {
+		return client.MandateList{}, api.Written{}, err
+	}
+	d.use(key, api.KindMandates, grantID)
+	return client.MandateList{}, api.Written{}, nil
+}
+
 func (d *fakeDesk) Commitment(ctx context.Context) (client.Commitment, error) {
 	c := client.Commitment{Version: "2026-01", Digest: strings.Repeat("a", 64), Text: "I consent.", TextZH: "本人同意。"}
 	return c, d.note(ctx, "Commitment", nil)

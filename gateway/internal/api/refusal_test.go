@@ -474,9 +474,6 @@ func TestNotSupported(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
 	for _, c := range []struct{ method, target string }{
-		{http.MethodPost, "/v1/grants/g1/mandates"},
-		{http.MethodGet, "/v1/grants/g1/mandates"},
-		{http.MethodDelete, "/v1/grants/g1/mandates"},
 		{http.MethodPost, "/v1/payments/p1/complete"},
 		{http.MethodGet, "/v1/payments/p1/trace"},
 		{http.MethodGet, "/v1/payments/p1/evidence"},

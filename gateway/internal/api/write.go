@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"gongji/gateway/client"
 	"gongji/gateway/internal/policy"
 )
 
@@ -115,6 +116,14 @@ func (f *Face) asItIsNow(ctx context.Context, kind, id string) (answer, error) {
 		thing, err = f.grant(ctx, id)
 	case KindRefund:
 		thing, err = f.refund(ctx, id)
+	case KindMandate:
+		var m client.Mandate
+		m, err = f.desk.Mandate(ctx, id)
+		thing = wholeMandate(m)
+	case KindMandates:
+		var list client.MandateList
+		list, err = f.desk.Mandates(ctx, id)
+		thing = wholeMandates(list)
 	default:
 		thing, err = f.payment(ctx, id)
 	}

@@ -190,7 +190,8 @@ func codeOf(r adapters.Reason) policy.Code {
 	case adapters.ReasonUnknownPerson, adapters.ReasonIdentity:
 		return policy.CodeNotFound
 	case adapters.ReasonClosed, adapters.ReasonReleased, adapters.ReasonCaptured, adapters.ReasonNotHeld,
-		adapters.ReasonAbove, adapters.ReasonLate, adapters.ReasonConflict, adapters.ReasonInvalid:
+		adapters.ReasonAbove, adapters.ReasonLate, adapters.ReasonConflict, adapters.ReasonInvalid,
+		adapters.ReasonPaid:
 	}
 	return policy.CodeCoreUnavailable
 }

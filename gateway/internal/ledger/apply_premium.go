@@ -228,8 +228,6 @@ func (x *tx) premiumReport(now time.Time, c *PremiumReport) Outcome {
 	case rec.State == StateAsking && c.Word == PremiumPaidBefore:
 		rec.PaidBefore = true
 		x.endPremium(now, rec, StateSkipped, "")
-	case rec.State == StateAsking && c.Word == PremiumBlocked && c.Code == policy.CodeBeneficiaryNotInsured:
-		x.endPremium(now, rec, StateSkipped, c.Code)
 	case rec.State == StateAsking && c.Word == PremiumBlocked:
 		x.premiumMissed(now, rec, c.Code)
 	case rec.State == StatePaying && c.Word == PremiumRegistered:
@@ -354,6 +352,8 @@ func (x *tx) premiumMissed(now time.Time, rec *PremiumRecord, code policy.Code) 
 	_, step := x.seasonStep(now, rec.Purpose, s)
 	over := s == nil || s.Year != rec.Year || s.Closing || s.Closed || step == SeasonClose
 	switch {
+	case code == policy.CodeBeneficiaryNotInsured:
+		x.endPremium(now, rec, StateSkipped, code)
 	case len(x.payersOf(now, rec.Purpose, rec.Person)) == 0:
 		x.endPremium(now, rec, StateSkipped, policy.CodeGrantNotActive)
 	case over:

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -72,6 +73,15 @@ type Premium struct {
 func (p Premium) InSeason(day Date) bool {
 	d := day.MonthDay()
 	return d >= p.SeasonFrom && d <= p.SeasonTo
+}
+
+// DaysLeft is how many days of the season are left on a day of it, that day included.
+func (p Premium) DaysLeft(day Date) int {
+	last, err := NewDate(day.Year(), time.Month(p.SeasonTo/100), p.SeasonTo%100)
+	if err != nil { // 29 February of another year
+		last = day
+	}
+	return int(last-day) + 1
 }
 
 // Institution is one that the region designated, with what for.

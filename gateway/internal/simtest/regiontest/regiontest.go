@@ -28,6 +28,7 @@ import (
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/premium"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/vault"
 )
@@ -93,6 +94,7 @@ type Node struct {
 	Vault    *vault.Vault
 	Settler  *settle.Settler
 	Desk     *desk.Desk
+	Premiums *premium.Collector
 	Registry *prometheus.Registry
 	Output   *Output // what was logged
 	Audits   *Audits // what was audited
@@ -286,7 +288,10 @@ func (f *Federation) makeRegion(r *Region) error {
 		}
 		var err error
 		n.Ledger, err = ledger.New(ledger.Config{
-			Self: r.Code, Hash: r.Sealer.Hash, Book: book, Notify: func(e ledger.Effects) { n.Settler.Notify(e) },
+			Self: r.Code, Hash: r.Sealer.Hash, Book: book, Notify: func(e ledger.Effects) {
+				n.Settler.Notify(e)
+				n.Premiums.Notify(e)
+			},
 		})
 		if err != nil {
 			return err
@@ -329,6 +334,17 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Settle: n.Settler, Vault: n.Vault, Now: r.clock,
 		NotReady: func() []string { return nil },
 	})
+	if err != nil {
+		return err
+	}
+	counts, err := premium.NewMetrics(n.Registry)
+	if err != nil {
+		return err
+	}
+	n.Premiums, err = premium.New(premium.Deps{
+		Log: n.Log, Ledger: n.Ledger, Desk: n.Desk, Vault: n.Vault, Core: f.config.Cores[r.Code], Now: time.Now,
+		Logger: slog.New(slog.NewJSONHandler(n.Output, nil)), Metrics: counts,
+	})
 	return err
 }
 
@@ -339,6 +355,7 @@ func (f *Federation) Run(ctx context.Context) error {
 		for _, n := range r.Nodes {
 			g.Go(func() error { return n.mem.Run(ctx) })
 			g.Go(func() error { return n.Settler.Run(ctx) })
+			g.Go(func() error { return n.Premiums.Run(ctx) })
 		}
 	}
 	return g.Wait()
