@@ -2,13 +2,13 @@ package adapters
 
 import "context"
 
-// Premiums is what a Core can do beside, if it says so in Capabilities.Premiums: it knows which premiums of the region's
-// insured are paid, and takes the word of the gateway that one is. The money itself is held and taken at the payers'
-// homes; here it is only registered.
+// Premiums is what a Core can do beside, if it says so in Capabilities.Premiums: it knows which premiums of the
+// region's insured are paid, and takes the word of the gateway that one is. The money itself is held and taken at the
+// payers' homes; here it is only registered.
 //
 // The premium of a person, purpose and year is paid at most once, by whomever. The rules of the contract hold for its
-// references, which are a space of their own, refusals included: a refusal is remembered whatever RemembersRefusals says,
-// since the money is given back on it. Errors are those of Core; a conformance run checks all of this of a core
+// references, which are a space of their own, refusals included: a refusal is remembered whatever RemembersRefusals
+// says, since the money is given back on it. Errors are those of Core; a conformance run checks all of this of a core
 // that claims it.
 type Premiums interface {
 	// PremiumPaid reports whether a premium is paid, by whomever. It changes nothing. purpose is resident_premium or
@@ -18,8 +18,8 @@ type Premiums interface {
 	// PayPremium registers a premium of amount fen as paid, under the reference of the call.
 	//
 	// Refusals, the first that fits: ReasonInvalid (those of PremiumPaid, and an amount outside 1 to AmountMax);
-	// ReasonConflict; ReasonLate; ReasonUnknownPerson; ReasonIdentity; ReasonPaid under another reference; ReasonStatus (not
-	// insured, so that there is nothing to pay for); ReasonScheme (a resident_premium of somebody in another scheme).
+	// ReasonConflict; ReasonLate; ReasonUnknownPerson; ReasonIdentity; ReasonPaid under another reference; ReasonStatus
+	// (not insured, so that there is nothing to pay for); ReasonScheme (a resident_premium of somebody in another scheme).
 	PayPremium(ctx context.Context, c Call, p Person, purpose string, year int, amount int64) error
 }
 

@@ -88,7 +88,8 @@ func (r Report) String() string {
 	var b strings.Builder
 	yes := map[bool]string{true: "yes", false: "no"}
 	fmt.Fprintln(&b, "Conformance run of a core system against adapters.Core")
-	fmt.Fprintf(&b, "claims: native holds %s, remembers refusals (rule 1) %s, release is final (rule 2) %s, premiums %s\n\n",
+	const claims = "claims: native holds %s, remembers refusals (rule 1) %s, release is final (rule 2) %s, premiums %s\n\n"
+	fmt.Fprintf(&b, claims,
 		yes[r.Claims.NativeHolds], yes[r.Claims.RemembersRefusals], yes[r.Claims.ReleaseIsFinal], yes[r.Claims.Premiums])
 	for _, c := range r.Checks {
 		fmt.Fprintf(&b, "%-7s  %-7s  %s\n", c.Rule, c.Verdict, c.Name)

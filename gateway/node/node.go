@@ -296,7 +296,7 @@ func (n *Node) openFace() error {
 	if err != nil {
 		return err
 	}
-	if err := n.openPremiums(d); err != nil {
+	if err = n.openPremiums(d); err != nil {
 		return err
 	}
 	addresses := make(map[string]string, len(n.cfg.Peers))

@@ -304,8 +304,8 @@ func (d *fakeDesk) Mandate(ctx context.Context, id string) (client.Mandate, erro
 }
 
 func (d *fakeDesk) Mandates(ctx context.Context, grantID string) (client.MandateList, error) {
-	return client.MandateList{Mandates: []client.Mandate{aMandate("m1"), {MandateID: "m2", GrantID: grantID,
-		Purpose: "ltc_premium", Status: client.MandateEnded}}}, d.note(ctx, "Mandates", grantID)
+	ended := client.Mandate{MandateID: "m2", GrantID: grantID, Purpose: "ltc_premium", Status: client.MandateEnded}
+	return client.MandateList{Mandates: []client.Mandate{aMandate("m1"), ended}}, d.note(ctx, "Mandates", grantID)
 }
 
 func (d *fakeDesk) EndMandates(

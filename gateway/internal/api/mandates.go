@@ -98,8 +98,8 @@ func deleteMandates(ctx context.Context, f *Face, c *call) (answer, error) {
 	})
 }
 
-// query makes a body of what stands in the query under these names. What stands there twice is of a wrong type: one that
-// was passed over would make "all" of an act on one thing.
+// query makes a body of what stands in the query under these names. What stands there twice is of a wrong type: one
+// that was passed over would make "all" of an act on one thing.
 func (c *call) query(names ...string) *node {
 	body := &node{kind: kindObject}
 	values := c.r.URL.Query()

@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 
-	"gongji/federation"
 	"gongji/gateway/client"
 	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/ledger"
@@ -33,28 +32,26 @@ func (d *Desk) CreateMandate(
 	if err != nil {
 		return client.Mandate{}, api.Written{}, err
 	}
-	d.noticed(ctx, grantID, o)
+	if !o.Replay {
+		d.mandatesNoticed(ctx, grantID)
+	}
 	m, err := d.Mandate(ctx, o.ID)
 	return m, api.Written{Replay: o.Replay}, err
 }
 
-// noticed waits a short while until what was written of a grant is in the log of the beneficiary's home. It arrives in
-// any case.
-func (d *Desk) noticed(ctx context.Context, grantID string, o ledger.Outcome) {
-	var home federation.Region
+// mandatesNoticed waits a short while until the beneficiary's home knows of a change.
+func (d *Desk) mandatesNoticed(ctx context.Context, grantID string) {
+	home := string(d.Self)
 	err := d.view(ctx, func(v ledger.View) error {
-		g, err := v.Grant(grantID)
+		g, failed := v.Grant(grantID)
 		if g != nil {
-			home = federation.Region(g.BeneficiaryRegion)
+			home = g.BeneficiaryRegion
 		}
-		return err
+		return failed
 	})
-	if err != nil || home == "" || home == d.Self || o.Replay {
-		return
+	if err == nil {
+		d.noticed(ctx, home)
 	}
-	wait, cancel := context.WithTimeout(ctx, noticeIn)
-	defer cancel()
-	_ = d.Settle.WaitAcked(wait, home) // fails by time alone, and then nothing is lost
 }
 
 // Mandate reads a mandate by its own id.
@@ -137,7 +134,9 @@ func (d *Desk) EndMandates(
 	if err != nil {
 		return client.MandateList{}, api.Written{}, err
 	}
-	d.noticed(ctx, grantID, o)
+	if !o.Replay {
+		d.mandatesNoticed(ctx, grantID)
+	}
 	list, err := d.Mandates(ctx, grantID)
 	return list, api.Written{Replay: o.Replay}, err
 }

@@ -60,12 +60,14 @@ func (d *Desk) BeginPremium(ctx context.Context, o PremiumOrder) (policy.Code, e
 		return "", err
 	}
 	c.Request, c.Premium = ledger.PremiumRequest(&o.Premium), o.Premium.Key()
-	if _, err = d.propose(ctx, c); err != nil {
-		if code, err := whyNot(err); code != policy.CodeWrongState {
-			return code, err
-		} // the log has gone on without this attempt
+	if _, err = d.propose(ctx, c); err == nil {
+		return "", nil
 	}
-	return "", nil
+	code, err := whyNot(err)
+	if code == policy.CodeWrongState {
+		return "", nil // the log has gone on without this attempt
+	}
+	return code, err
 }
 
 // whyNot sorts an error: a refusal stands until the next attempt, everything else is tried again at once.
@@ -80,8 +82,8 @@ func whyNot(err error) (policy.Code, error) {
 	return e.Code, nil
 }
 
-// premiumForm is the payment as a platform would ask for it: at the region's tax office, for a bill of its own. The bill's
-// name is made from person and year, and shows neither the person nor their number.
+// premiumForm is the payment as a platform would ask for it: at the region's tax office, for a bill of its own. The
+// bill's name is made from person and year, and shows neither the person nor their number.
 func (d *Desk) premiumForm(o PremiumOrder) (client.PaymentRequest, error) {
 	rules, err := d.rules()
 	if err != nil {

@@ -100,7 +100,7 @@ func refundCode(r adapters.Reason) policy.Code {
 	case adapters.ReasonAbove, adapters.ReasonNotHeld:
 		return policy.CodeRefundExceedsCaptured
 	case adapters.ReasonBalance, adapters.ReasonReleased, adapters.ReasonCaptured, adapters.ReasonLate,
-		adapters.ReasonConflict, adapters.ReasonInvalid:
+		adapters.ReasonConflict, adapters.ReasonInvalid, adapters.ReasonPaid:
 	}
 	return policy.CodeCoreUnavailable
 }

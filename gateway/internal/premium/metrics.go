@@ -10,7 +10,7 @@ import (
 // Metrics shows how far the collection has come. It is registered on what is handed in.
 type Metrics struct {
 	premiums *prometheus.GaugeVec
-	days     *prometheus.GaugeVec
+	left     *prometheus.GaugeVec
 	again    prometheus.Counter
 }
 
@@ -20,21 +20,23 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		premiums: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gongji_premiums", Help: "On the leader: premiums of the newest season by state.",
 		}, []string{"purpose", "state"}),
-		days: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gongji_premium_season_days_left",
-			Help: "On the leader: days until the end of the season, today included; absent outside of it.",
+		left: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gongji_premium_season_left_seconds",
+			Help: "On the leader: whole days until the end of the season, today included; absent outside of it.",
 		}, []string{"purpose"}),
 		again: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gongji_premium_undecided_total", Help: "Times that nothing was found out about a premium.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.premiums, m.days, m.again} {
+	for _, c := range []prometheus.Collector{m.premiums, m.left, m.again} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
+
+const daySeconds = 24 * 60 * 60
 
 // season shows one purpose.
 func (m *Metrics) season(p policy.Purpose, s *ledger.SeasonRecord, premium policy.Premium, day policy.Date) {
@@ -47,16 +49,16 @@ func (m *Metrics) season(p policy.Purpose, s *ledger.SeasonRecord, premium polic
 		}
 	}
 	if premium.Purpose == p && premium.InSeason(day) {
-		m.days.WithLabelValues(string(p)).Set(float64(premium.DaysLeft(day)))
+		m.left.WithLabelValues(string(p)).Set(float64(premium.DaysLeft(day) * daySeconds))
 	} else {
-		m.days.DeleteLabelValues(string(p))
+		m.left.DeleteLabelValues(string(p))
 	}
 }
 
 // clear shows nothing on a node that does not lead.
 func (m *Metrics) clear() {
 	m.premiums.Reset()
-	m.days.Reset()
+	m.left.Reset()
 }
 
 func (m *Metrics) undecided() { m.again.Inc() }

@@ -1,10 +1,10 @@
-// Package premium collects, on the leader of a region, the yearly premiums of the region's insured from their relatives'
-// accounts.
+// Package premium collects, on the leader of a region, the yearly premiums of the region's insured from their
+// relatives' accounts.
 //
 // Which premium stands where is in the log (ledger, apply_premium.go): a premium of one person, purpose and year is
 // asked about, held for, registered, taken. Here the leader does what Apply cannot: it goes on through the season by
-// proposing the next step, asks a core system outside whether a premium is paid and tells it that one is, and begins the
-// payments. Everything may be done twice and by two leaders: an attempt has one request id and one reference.
+// proposing the next step, asks a core system outside whether a premium is paid and tells it that one is, and begins
+// the payments. Everything may be done twice and by two leaders: an attempt has one request id and one reference.
 package premium
 
 import (
@@ -202,7 +202,7 @@ func (t *term) seasons(ctx context.Context) error {
 
 func (t *term) season(ctx context.Context, p policy.Purpose) error {
 	data := ledger.EncodeCommand(&ledger.CollectPremiums{Purpose: p})
-	for range stepsMost {
+	for n := 0; n < stepsMost && ctx.Err() == nil; n++ {
 		var s *ledger.SeasonRecord
 		err := t.c.Log.ReadStale(func(r consensus.Reader) error {
 			var err error
@@ -216,12 +216,19 @@ func (t *term) season(ctx context.Context, p policy.Purpose) error {
 		premium, step := ledger.NextStep(t.c.Ledger.InForce().Rules, p, s, now)
 		t.c.Metrics.season(p, s, premium, policy.Day(now))
 		full := step == ledger.SeasonCollect && s != nil && s.Open >= ledger.PremiumsOpenMax
-		if step == ledger.SeasonRest || full || ctx.Err() != nil {
+		if step == ledger.SeasonRest || full {
 			return nil
 		}
-		if _, err := t.c.Log.Propose(ctx, data); err != nil {
+		if !t.propose(ctx, data) {
 			return nil // no leader any more, or too much to do: the next look goes on
 		}
 	}
 	return nil
+}
+
+// propose puts a command into the log, and reports whether it is there. One that is not is made again when its time
+// comes: all of them are made from the state.
+func (t *term) propose(ctx context.Context, data []byte) bool {
+	_, err := t.c.Log.Propose(ctx, data)
+	return err == nil
 }

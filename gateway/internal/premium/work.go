@@ -31,29 +31,24 @@ func (t *term) work(ctx context.Context) error {
 
 // carryOut does the leader's part for one premium. What brings no answer is tried again when the premium wakes.
 func (t *term) carryOut(ctx context.Context, key string) error {
-	o, err := t.read(key)
+	o, err := t.read(ctx, key)
 	if err != nil || o == nil {
 		return err
 	}
-	report, err := t.ask(ctx, o)
-	if err != nil {
+	switch report, failed := t.ask(ctx, o); {
+	case failed != nil:
 		t.c.Metrics.undecided()
 		t.c.Logger.LogAttrs(ctx, slog.LevelDebug, "a premium is tried again",
-			slog.String("state", o.Premium.State.String()), slog.String("error", err.Error()))
-		return nil
-	}
-	if report == nil {
-		return nil
-	}
-	report.Key, report.Attempt = key, o.Premium.Attempt
-	if _, err := t.c.Log.Propose(ctx, ledger.EncodeCommand(report)); err != nil {
-		return nil // the premium wakes, and the same is found out again
+			slog.String("state", o.Premium.State.String()), slog.String("error", failed.Error()))
+	case report != nil:
+		report.Key, report.Attempt = key, o.Premium.Attempt
+		t.propose(ctx, ledger.EncodeCommand(report))
 	}
 	return nil
 }
 
 // read gathers what stands in the state about a premium that waits for the leader; nil if none waits any more.
-func (t *term) read(key string) (*desk.PremiumOrder, error) {
+func (t *term) read(ctx context.Context, key string) (*desk.PremiumOrder, error) {
 	var o *desk.PremiumOrder
 	var sealed []byte
 	err := t.c.Log.ReadStale(func(r consensus.Reader) error {
@@ -73,9 +68,12 @@ func (t *term) read(key string) (*desk.PremiumOrder, error) {
 	if err != nil || o == nil {
 		return nil, err
 	}
-	if o.Who, err = t.c.Vault.Open(sealed); err != nil {
-		t.c.Logger.LogAttrs(context.Background(), slog.LevelError, "an insured person cannot be opened")
-		return nil, nil //nolint:nilnil // nothing can be done but wait for the keys
+	who, failed := t.c.Vault.Open(sealed)
+	if failed != nil { // nothing can be done but wait for the keys
+		t.c.Logger.LogAttrs(ctx, slog.LevelError, "an insured person cannot be opened")
+		o = nil
+	} else {
+		o.Who = who
 	}
 	return o, nil
 }
@@ -117,8 +115,8 @@ func (t *term) paidBefore(ctx context.Context, o *desk.PremiumOrder) (*ledger.Pr
 	return nil, nil //nolint:nilnil // it is not paid
 }
 
-// pay registers the premium as paid. The reference is the payment's, the same for every leader; an unknown outcome is no
-// answer, and the same call is repeated until there is one, however long that takes.
+// pay registers the premium as paid. The reference is the payment's, the same for every leader; an unknown outcome is
+// no answer, and the same call is repeated until there is one, however long that takes.
 func (t *term) pay(ctx context.Context, o *desk.PremiumOrder) (*ledger.PremiumReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, coreCall)
 	defer cancel()
