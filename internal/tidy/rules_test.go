@@ -38,11 +38,14 @@ func clean() map[string]string {
 		name := folder[strings.LastIndex(folder, "/")+1:]
 		files[folder+"/"+name+".go"] = imports(name, "time") + "\n// TODO(#12): more.\n"
 	}
-	var b strings.Builder
-	for i := range 30 {
-		fmt.Fprintf(&b, "| R-%02d | `TestPlain` |\n", i+1)
+	var rows, titles strings.Builder
+	for i := range 28 {
+		fmt.Fprintf(&rows, "| R-%02d | short | where | `TestPlain` |\n", i+1)
+		fmt.Fprintf(&titles, "# R-%02d: a title\n", i+1)
 	}
-	files["docs/requirements.md"] += b.String()
+	rows.WriteString("| R-29 | short | where | `a.txt` |\n| R-30 | short | where | not yet |\n")
+	files["docs/requirements.md"] += rows.String()
+	files["gateway/internal/simtest/testdata/a.txt"] = titles.String() + "# R-29: a title that speaks of R-30\n"
 	return files
 }
 
@@ -168,8 +171,13 @@ func plantedRest() []planted {
 		{rule: "no-floats-for-money", file: domain, text: doc + "type t struct{ n float64 }\n"},
 		{rule: "no-floats-for-money", file: domain, text: doc + "const share = 0.6\n"},
 		{rule: "no-floats-for-money", file: api, text: doc + "func f(amount int64) float64 { return 1 }\n"},
-		{rule: "requirements-table", file: table, text: "| R-01 | `TestPlain` |\n"},
+		{rule: "requirements-table", file: table, text: "| R-01 | short | where | `TestPlain` |\n"},
 		{rule: "requirements-table", file: table, text: clean()[table] + "`TestNowhere`\n"},
+		{rule: "requirements-table", file: table, text: clean()[table] + "| R-07 | twice | where | `TestPlain` |\n"},
+		{rule: "requirements-table", file: table, text: strings.Replace(clean()[table], "`TestPlain`", "", 1)},
+		{rule: "requirements-table", file: table, text: strings.Replace(clean()[table], "`TestPlain`", "`b.txt`", 1)},
+		{rule: "requirements-table", file: table, text: strings.Replace(clean()[table], "not yet", "`TestPlain`", 1)},
+		{rule: "requirements-table", file: table, text: strings.Replace(clean()[table], "not yet", "`a.txt`", 1)},
 		{rule: "dependencies-have-reasons", file: "go.mod", text: "module gongji\n\nrequire example.org/new v1.0.0\n"},
 	}
 }

@@ -51,7 +51,10 @@ func (w *world) calls() map[string]func([]string) (answer, error) {
 		"resume":  w.become("active"),
 		"revoke":  w.revoke,
 		"accept":  func(words []string) (answer, error) { return w.onGrant(words, http.MethodPost, "/accept", body{}) },
-		"order":   w.setOrder,
+		"renounce": func(words []string) (answer, error) {
+			return w.onGrant(words, http.MethodPost, "/renounce", body{})
+		},
+		"order": w.setOrder,
 
 		"mandate":      func(words []string) (answer, error) { return w.onGrant(words, http.MethodPost, "/mandates", body{}) },
 		"mandates":     func(words []string) (answer, error) { return w.onGrant(words, http.MethodGet, "/mandates", nil) },

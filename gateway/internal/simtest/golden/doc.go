@@ -27,7 +27,7 @@
 // from=DATE until=DATE, cut A-B, mend A-B, core REGION down, core REGION up, person, status PERSON 1|2|4,
 // account PERSON (what the book or core system itself says).
 //
-// The API: grant, accept, change, suspend, resume, revoke, order, grants, pay, quote, confirm, cancel, complete, refund,
+// The API: grant, accept, change, suspend, resume, revoke, renounce, order, grants, pay, quote, confirm, cancel, complete, refund,
 // refunds, show, find, quotas, statement, mandate, mandates, end-mandates, commitment, call (any other path). KEY=VALUE
 // sets a field of the body, nested ones with dots; an empty value leaves the field out. A command that names no payment
 // or grant means the last one. "again" sends the last write once more, as it was.

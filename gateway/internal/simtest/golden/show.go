@@ -30,6 +30,8 @@ func (w *world) show(a answer) ([]string, error) {
 		lines = []string{w.problem(m)}
 	case m["legs"] != nil && m["cash_due"] != nil:
 		lines = w.payment(m)
+	case m["refund_id"] != nil:
+		lines = w.refund(m)
 	case m["grant_id"] != nil && m["relation"] != nil:
 		lines = []string{w.grant(m)}
 	default:
@@ -97,9 +99,13 @@ var (
 		"hold_id", "grant_id", "payer", "region", "status", "amount", "captured", "refunded", "limited_by",
 	}
 	declineFields = []string{"grant_id", "region", "code", "message", "message_zh"}
-	grantFields   = []string{
+	refundFields  = []string{
+		"refund_id", "payment_id", "status", "amount", "reason", "code", "created", "legs",
+	}
+	refundLegFields = []string{"hold_id", "grant_id", "region", "amount", "status", "code"}
+	grantFields     = []string{
 		"grant_id", "status", "hotline", "payer", "beneficiary", "relation", "channel", "consent", "proofs", "valid_from",
-		"valid_until", "per_payment_limit", "annual_limit", "funding", "limit", "request_id",
+		"valid_until", "per_payment_limit", "annual_limit", "funding", "limit", "request_id", "end_cause",
 	}
 )
 
@@ -147,6 +153,17 @@ func (w *world) leg(l map[string]any) string {
 	return s + w.rest(l, legFields)
 }
 
+func (w *world) refund(m map[string]any) []string {
+	s := fmt.Sprintf("%s %s: %s of %s", w.names.of(aRefund, text(m, "refund_id")), text(m, "status"), text(m, "amount"),
+		w.names.of(aPayment, text(m, "payment_id")))
+	lines := []string{s + told(m, []part{{", ", "code", ""}}) + w.rest(m, refundFields)}
+	for _, l := range list(m, "legs") {
+		lines = append(lines, fmt.Sprintf("leg %s at %s: %s %s%s", w.names.of(aGrant, text(l, "grant_id")), text(l, "region"),
+			text(l, "status"), text(l, "amount"), told(l, []part{{", ", "code", ""}})+w.rest(l, refundLegFields)))
+	}
+	return lines
+}
+
 func (w *world) grant(m map[string]any) string {
 	s := fmt.Sprintf("%s %s: %s→%s, %s, %s, from %s", w.names.of(aGrant, text(m, "grant_id")), text(m, "status"),
 		w.masked(m["payer"]), w.masked(m["beneficiary"]), text(m, "relation"), text(m, "channel"), text(m, "valid_from"))
@@ -154,6 +171,7 @@ func (w *world) grant(m map[string]any) string {
 		{" until ", "valid_until", ""},
 		{", ", "per_payment_limit", " a payment"},
 		{", ", "annual_limit", " a year"},
+		{", ended by ", "end_cause", ""},
 		{", virtual limit ", "limit", ""},
 		{", hotline ", "hotline", ""},
 	})
@@ -216,8 +234,9 @@ func (w *world) anything(m map[string]any) []string {
 		for _, one := range all {
 			switch {
 			case key == "payments":
-				inner := w.payment(one)
-				lines = append(lines, inner...)
+				lines = append(lines, w.payment(one)...)
+			case key == "refunds":
+				lines = append(lines, w.refund(one)...)
 			case key == "grants" && one["relation"] != nil:
 				lines = append(lines, w.grant(one))
 			default:

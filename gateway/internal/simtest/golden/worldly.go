@@ -1,6 +1,7 @@
 package golden
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -87,19 +88,33 @@ func (w *world) meet(words []string) ([]string, error) {
 	return nil, w.open(w.t.Context(), p)
 }
 
-// status: PERSON 1|2|4.
+// status: PERSON 1|2|4 [SCHEME]: what the insurance says of a person from now on.
 func (w *world) status(words []string) ([]string, error) {
 	p, err := w.person(firstOf(words))
 	if err != nil {
 		return nil, err
 	}
-	if len(words) != 2 || w.cores[federation.Region(p.Region)] == nil {
-		return nil, fmt.Errorf("%w: status PERSON 1|2|4, of a region with a core system", ErrScript)
+	if len(words) < 2 {
+		return nil, fmt.Errorf("%w: status PERSON 1|2|4", ErrScript)
 	}
-	if p.Facts.Status, err = strconv.Atoi(words[1]); err != nil {
+	if p.Facts.Status, err = strconv.Atoi(words[1]); err == nil && len(words) > 2 {
+		p.Facts.Scheme, err = strconv.Atoi(words[2])
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrScript, err)
 	}
-	return nil, w.open(w.t.Context(), p)
+	r, err := w.region(p.Region)
+	if err != nil || w.cores[r.Code] != nil {
+		return nil, errors.Join(err, w.open(w.t.Context(), p))
+	}
+	who, err := r.Vault.Person(p.Identity(), r.Vault.NewNo())
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Put(w.t.Context(), &ledger.SetStanding{
+		Person: who, Scheme: policy.Scheme(p.Facts.Scheme), Status: policy.InsuredStatus(p.Facts.Status),
+	})
+	return nil, err
 }
 
 // showAccount: what the keeper of the money says.
