@@ -93,6 +93,7 @@ func wantRefused(t testing.TB, err error, why federation.Refusal) {
 	}
 }
 
+// TestParcelCarriesEverything: what is signed and sealed comes out again as it went in.
 func TestParcelCarriesEverything(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

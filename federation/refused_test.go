@@ -62,7 +62,7 @@ func (w *world) reopen(t testing.TB, record []byte) ([]byte, []byte) {
 	return p[0], content
 }
 
-// TestEveryByteCounts: no byte of a record may change, be cut off, or be added.
+// TestEveryByteCounts: no byte of a record may change, be cut off, or be added.
 func TestEveryByteCounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

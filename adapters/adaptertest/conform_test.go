@@ -47,6 +47,7 @@ func conform(t *testing.T, core adapters.Core) adaptertest.Report {
 	return report
 }
 
+// TestConformity: a core that keeps the contract conforms, and the report shows nobody.
 func TestConformity(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -103,7 +103,7 @@ func (l *load) finish(t *testing.T) {
 	l.r.Same()
 }
 
-// TestPowerCut cuts the power of all nodes at once under load, again and again, each time
+// TestPowerCut cuts the power of all nodes at once under load, again and again, each time
 // right after a snapshot, with and without some of what was not synced.
 func TestPowerCut(t *testing.T) {
 	for _, percent := range []int{0, 30} {
@@ -151,7 +151,7 @@ func powerCuts(t *testing.T, percent int) {
 	l.finish(t)
 }
 
-// TestKilledOneByOne stops nodes one at a time, hard, under load.
+// TestKilledOneByOne stops nodes one at a time, hard, under load.
 func TestKilledOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newMemGroup(t, 3)

@@ -119,8 +119,9 @@ func (p *place) member(code string) bool {
 	return err != nil && strings.Contains(err.Error(), "not_home_region")
 }
 
-// TestDirectoryFollows: a directory that follows the one in force is taken while the node runs; an older one, one that
-// nobody of the root has signed and one that does not follow are refused, with an error in the log, and change nothing.
+// TestDirectoryFollows: a directory that follows the one in force is taken while the node runs; an older one,
+// one that nobody of the root has signed and one that does not follow are refused, with an error in the log, and
+// change nothing.
 func TestDirectoryFollows(t *testing.T) {
 	t.Parallel()
 	f := newField(t, shanghai, beijing)

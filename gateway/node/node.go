@@ -278,7 +278,7 @@ func (n *Node) openSettle() error {
 		Self: n.self, Log: n.log, Ledger: n.ledger, Bus: n.bus, Sealer: n.sealer, Ring: n.sealer.ring, Vault: n.vault,
 		Tickets: evidence.NewTickets(n.self, n.sealer), Core: n.deps.Core, Now: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.deps.Logger, Metrics: metrics, Timing: n.deps.Settle,
-		Audit: func(event string, attrs ...slog.Attr) { n.audited(context.Background(), event, attrs...) },
+		Audit: n.noted,
 	})
 	return err
 }
@@ -288,10 +288,15 @@ func (n *Node) audited(ctx context.Context, event string, attrs ...slog.Attr) {
 	n.deps.Logger.LogAttrs(ctx, slog.LevelWarn, "audit", append(attrs, slog.String("event", event))...)
 }
 
+// noted is audited for parts that have no context to hand on.
+func (n *Node) noted(event string, attrs ...slog.Attr) {
+	n.audited(context.Background(), event, attrs...)
+}
+
 func (n *Node) openFace() error {
 	d, err := desk.New(desk.Deps{
 		Self: n.self, Log: n.log, Ledger: n.ledger, Settle: n.settler, Vault: n.vault, Now: n.deps.Clock,
-		NotReady: n.notReady,
+		NotReady: n.notReady, Audit: n.noted,
 	})
 	if err != nil {
 		return err

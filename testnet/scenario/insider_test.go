@@ -361,8 +361,8 @@ func somebodyElse(p topology.Person) topology.Person {
 	return p
 }
 
-// TestMemberWithBadIntentions: a member of the federation with its real keys asks for money that no visit stands for.
-// Each attempt is refused, counted and audited, and moves nothing; an honest request of the same member is held.
+// TestMemberWithBadIntentions: a member of the federation with its real keys asks for money that no visit stands
+// for. Each attempt is refused, counted and audited, and moves nothing; an honest request of the same member is held.
 func TestMemberWithBadIntentions(t *testing.T) {
 	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeBase(t)),
 		"--load-accounts", "3")

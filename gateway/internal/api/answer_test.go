@@ -276,7 +276,7 @@ func (largeDesk) SearchPayments(
 	return list, fmt.Sprint(f.Limit), nil
 }
 
-// TestService: the paths that every node answers for itself.
+// TestService: the paths that every node answers for itself.
 func TestService(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)

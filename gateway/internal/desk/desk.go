@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"gongji/consensus"
@@ -37,6 +38,8 @@ type Deps struct {
 	Settle *settle.Settler
 	Vault  *vault.Vault
 	Now    func() time.Time
+	// Audit notes what somebody may have to answer for; no identity stands in it.
+	Audit func(event string, attrs ...slog.Attr)
 	// NotReady gives the reasons why this node is not ready, beside those of log and rules.
 	NotReady func() []string
 }
@@ -48,7 +51,8 @@ var _ api.Desk = (*Desk)(nil)
 
 // New makes a Desk.
 func New(d Deps) (*Desk, error) {
-	if d.Log == nil || d.Ledger == nil || d.Settle == nil || d.Vault == nil || d.Now == nil || d.NotReady == nil {
+	if d.Log == nil || d.Ledger == nil || d.Settle == nil || d.Vault == nil || d.Now == nil || d.Audit == nil ||
+		d.NotReady == nil {
 		return nil, errors.New("desk: something is missing in Deps")
 	}
 	return &Desk{d}, nil

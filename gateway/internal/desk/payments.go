@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"gongji/federation"
@@ -59,6 +60,9 @@ func (d *Desk) begin(ctx context.Context, f client.PaymentRequest) (asking, erro
 	}
 	holder := identity(client.Person{IDType: f.Beneficiary.IDType, IDNumber: f.Credential.HolderIDNumber})
 	if holder.Number != a.who.Number {
+		d.Audit("impersonation", slog.String("beneficiary", f.Beneficiary.Masked().IDNumber),
+			slog.String("home", f.Beneficiary.Region), slog.String("credential", f.Credential.Type),
+			slog.String("institution", f.Institution.Code), slog.String("visit", f.VisitID))
 		return a, d.refusal(policy.CodeCredentialMismatch)
 	}
 	remote := f.Credential.RemoteUse != nil && *f.Credential.RemoteUse

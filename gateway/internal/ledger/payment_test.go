@@ -460,7 +460,7 @@ func TestOldBills(t *testing.T) {
 	}
 }
 
-// TestSearch finds payments by visit and by bill, oldest first, whatever their ids are.
+// TestSearch finds payments by visit and by bill, oldest first, whatever their ids are.
 func TestSearch(t *testing.T) {
 	t.Parallel()
 	f := family(t)

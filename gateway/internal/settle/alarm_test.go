@@ -40,7 +40,7 @@ func gauges(t *testing.T, g prometheus.Gatherer, name string) map[string]float64
 	return out
 }
 
-// TestEveryStateHasAnAlarm: from the state tables, so that a new state is not forgotten.
+// TestEveryStateHasAnAlarm: from the state tables, so that a new state is not forgotten.
 func TestEveryStateHasAnAlarm(t *testing.T) {
 	play(t, regiontest.Config{}, func(t *testing.T, p *played) {
 		number, overdue := gauges(t, p.sh.Registry, "gongji_open"), gauges(t, p.sh.Registry, "gongji_open_overdue_seconds")

@@ -13,7 +13,7 @@ import (
 
 var rewriteFlag = flag.Bool("rewrite", false, "write the answers that TestGolden gets into its files")
 
-// TestGolden (R-01 to R-30, as each situation's title says) plays the scenarios in testdata and holds every answer
+// TestGolden plays the scenarios in testdata, each for the requirements that its title names, and holds every answer
 // against the one in the file. A situation alone: -run 'TestGolden/limits/R-16'.
 func TestGolden(t *testing.T) {
 	t.Parallel()

@@ -332,7 +332,7 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 	}
 	n.Desk, err = desk.New(desk.Deps{
 		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Settle: n.Settler, Vault: n.Vault, Now: r.clock,
-		NotReady: func() []string { return nil },
+		Audit: n.Audits.add, NotReady: func() []string { return nil },
 	})
 	if err != nil {
 		return err
