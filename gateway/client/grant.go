@@ -78,7 +78,8 @@ type Grant struct {
 	PerPaymentLimit string       `json:"per_payment_limit,omitempty"`
 	AnnualLimit     string       `json:"annual_limit,omitempty"`
 	Funding         string       `json:"funding"`
-	Limit           string       `json:"limit,omitempty"`
+	Limit           string       `json:"limit,omitempty"`      // of a virtual limit, at the payer's home
+	LimitLeft       string       `json:"limit_left,omitempty"` // of it, and not drawn by payments
 }
 
 // GrantSearch is the body of POST /v1/grants/search: exactly one of the two persons.

@@ -175,7 +175,6 @@ func grantCases() []refusalCase {
 		bad(virtual, "/limit", remove{}, policy.CodeInvalidRequest, "/limit"),
 		bad(virtual, "/limit", "0.00", policy.CodeInvalidAmount, "/limit"),
 		bad(virtual, "/limit", 1, policy.CodeInvalidAmount, "/limit"),
-		bad(virtual, "/request_id", "v-1", policy.CodeNotSupported, "/funding"),
 		bad(grantBody, "/payer/region", "310000", policy.CodeNotHomeRegion, "/payer/region"),
 	)
 	return cases

@@ -77,6 +77,11 @@ func (d *Desk) CreateGrant(
 	if err = d.home(f.Payer.Region); err != nil {
 		return client.Grant{}, api.Written{}, err
 	}
+	if asked.Terms.Limit > 0 && d.Ledger.Book() == nil { // a core outside has no holds without a payment
+		e := d.refusal(policy.CodeNotSupported)
+		e.Field = "/funding"
+		return client.Grant{}, api.Written{}, e
+	}
 	c, err := d.grantCommand(ctx, key, asked)
 	if err != nil {
 		return client.Grant{}, api.Written{}, err
@@ -235,6 +240,10 @@ func (d *Desk) shownGrant(v ledger.View, g *ledger.GrantRecord) (client.Grant, e
 		ClerkID: t.ClerkID, ScanDigest: t.ScanDigest, Consent: client.Consent(t.Consent), Proofs: []client.Proof{},
 		ValidFrom: date(t.ValidFrom), ValidUntil: date(t.ValidUntil),
 		PerPaymentLimit: limit(t.PerPaymentLimit), AnnualLimit: limit(t.AnnualLimit), Funding: string(t.Funding),
+		Limit: limit(t.Limit),
+	}
+	if t.Limit > 0 {
+		out.LimitLeft = g.Reserve.Left.String()
 	}
 	for _, p := range t.Proofs {
 		out.Proofs = append(out.Proofs, client.Proof(p))

@@ -96,6 +96,7 @@ type Terms struct {
 	PerPaymentLimit money.Amount // of one leg; 0 for none
 	AnnualLimit     money.Amount // of a Beijing calendar year; 0 for none
 	Funding         Funding
+	Limit           money.Amount // of a virtual limit: what is held from the payer at once; else 0
 }
 
 // Grant is one grant at the payer's home region.
@@ -210,10 +211,12 @@ func (t Terms) Check(today policy.Date) error {
 		return policy.Refuse(policy.CodeInvalidAmount, "/per_payment_limit")
 	case !limitOK(t.AnnualLimit):
 		return policy.Refuse(policy.CodeInvalidAmount, "/annual_limit")
-	case t.Funding == FundingVirtualLimit:
-		return policy.Refuse(policy.CodeNotSupported, "/funding")
-	case t.Funding != FundingBalance:
+	case t.Funding != FundingBalance && t.Funding != FundingVirtualLimit:
 		return policy.Refuse(policy.CodeInvalidRequest, "/funding")
+	case (t.Funding == FundingVirtualLimit) != (t.Limit != 0):
+		return policy.Refuse(policy.CodeInvalidRequest, "/limit")
+	case !limitOK(t.Limit):
+		return policy.Refuse(policy.CodeInvalidAmount, "/limit")
 	}
 	return checkValidity(t.ValidFrom, t.ValidUntil, today)
 }

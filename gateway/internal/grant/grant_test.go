@@ -80,6 +80,12 @@ func TestParse(t *testing.T) {
 		t.Errorf("without the optional ones: %+v, %v", r.Terms, err)
 	}
 	in = input()
+	in.Funding, in.Limit = new("virtual_limit"), new("9.00")
+	if r, err = grant.Parse(in, day(t, today)); err != nil || r.Terms.Limit != 9_00 ||
+		r.Terms.Funding != grant.FundingVirtualLimit {
+		t.Errorf("a virtual limit: %+v, %v", r.Terms, err)
+	}
+	in = input()
 	in.Channel, in.ClerkID, in.ScanDigest = "counter", new("c-17"), new(strings.ToUpper(digest))
 	if r, err = grant.Parse(in, day(t, today)); err != nil || r.Terms.ClerkID != "c-17" || r.Terms.ScanDigest == "" {
 		t.Errorf("at a counter: %v", err)
@@ -215,10 +221,6 @@ var badInputs = []struct {
 		"virtual limit 0", func(in *grant.Input) { in.Funding, in.Limit = new("virtual_limit"), new("0.00") },
 		"invalid_amount", "/limit",
 	},
-	{
-		"virtual limit", func(in *grant.Input) { in.Funding, in.Limit = new("virtual_limit"), new("9.00") },
-		"not_supported", "/funding",
-	},
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -318,7 +320,7 @@ func TestNewOrderOfChecks(t *testing.T) {
 		{"identity_mismatch", "/payer", func() { f.PayerStanding = policy.Standing{} }},
 		{"invalid_relation", "/beneficiary", func() { f.Beneficiary = f.Payer }},
 		{"invalid_request", "/valid_until", func() { in.ValidUntil = day(t, "2026-11-19") }},
-		{"not_supported", "/funding", func() { in.Funding = grant.FundingVirtualLimit }},
+		{"invalid_request", "/limit", func() { in.Funding = grant.FundingVirtualLimit }},
 		{"invalid_relation", "/relation", func() { in.Relation = "friend" }},
 	} {
 		c.spoil()

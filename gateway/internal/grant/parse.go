@@ -150,7 +150,8 @@ func takeFunding(t *Terms, in Input) error {
 	case (t.Funding == FundingVirtualLimit) != (in.Limit != nil):
 		return policy.Refuse(policy.CodeInvalidRequest, "/limit")
 	case in.Limit != nil:
-		_, err := policy.ParsePositive(*in.Limit, "/limit")
+		var err error
+		t.Limit, err = policy.ParsePositive(*in.Limit, "/limit")
 		return err
 	default:
 		return nil

@@ -45,10 +45,16 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	if err != nil {
 		return refused(err)
 	}
+	if c.Terms.Limit > 0 {
+		if err = x.reservable(now, payerNo, c.Terms.Limit, rules); err != nil {
+			return refused(err)
+		}
+	}
 	x.person(&c.Payer) // only now: who is refused is not taken in
 	x.person(&c.Beneficiary)
 	rec := &GrantRecord{Grant: g, Persons: c.Persons, Request: c.Request.ID}
-	put(x, x.l.grants, g.ID, rec)
+	x.reserve(now, rec)
+	x.keepGrant(now, rec)
 	put(x, x.l.pairs, pair, &pairRecord{GrantID: g.ID})
 	x.Set(stateKey(keyByPayer, joined(payerNo, g.ID)), nil)
 	x.Set(stateKey(keyTo, joined(beneficiaryNo, g.ID)), nil)
@@ -119,7 +125,7 @@ func (x *tx) change(now time.Time, r Request, id string, by func(grant.Grant) (g
 	}
 	changed := next.Version != g.Version
 	g.Grant = next
-	put(x, x.l.grants, id, g)
+	x.keepGrant(now, g)
 	if r.ID != "" {
 		x.remember(now, r, ThingGrant, id)
 	}

@@ -142,16 +142,13 @@ func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action
 		facts := factsOf(account, ok)
 		return x.check(now, h, &facts)
 	case hold.CallHold:
-		held, err := book.Hold(x, now, h.ID, h.Account, h.Amount.Fen(), h.Floor().Fen())
-		if reason := x.reason(err); reason != "" {
-			return h.CoreRefusedHold(now, codeOf(reason))
-		}
-		return h.CoreHeld(now, money.Amount(held))
+		return x.holdInBook(now, h)
 	case hold.CallCapture:
 		err := book.Capture(x, now, h.ID, h.Take.Fen())
 		if reason := x.reason(err); reason != "" {
 			return h.CoreRefusedCapture(now)
 		}
+		x.refill(now, h, h.Amount-h.Take)
 		return h.CoreCaptured(now, h.Take)
 	case hold.CallRelease:
 		err := book.Release(x, now, h.ID)
@@ -159,7 +156,9 @@ func (x *tx) callBook(now time.Time, h *HoldRecord, a hold.Action) []hold.Action
 			x.coreWon(h)
 			return h.CoreCaptured(now, money.Amount(refusal.Captured))
 		}
-		x.reason(err)
+		if x.reason(err) == "" && !h.Placed.IsZero() {
+			x.refill(now, h, h.Amount)
+		}
 		return h.CoreReleased(now)
 	case hold.TellAnswer, hold.TellOutcome, hold.TellForced, hold.AskOrigin, hold.Free:
 	}
@@ -318,7 +317,7 @@ func ask(h *HoldRecord, g *GrantRecord, f *Facts, rules *policy.Rules, used func
 	if h.InCore {
 		open = max(used(useOpen(h.Account)), f.Held)
 	}
-	return policy.Ask{
+	in := policy.Ask{
 		Amount: h.Asked, Balance: f.Balance, OpenHolds: open,
 		Opening:          money.Amount(f.account().InYear(h.Year).Opening),
 		UsedYear:         used(useYear(h.Account, h.Year)),
@@ -328,6 +327,11 @@ func ask(h *HoldRecord, g *GrantRecord, f *Facts, rules *policy.Rules, used func
 		GrantAnnualLimit: g.Terms.AnnualLimit,
 		Terms:            rules.Terms(h.Purpose),
 	}
+	if g.virtual() { // of the account was asked when the limit was made; in another year its quota is asked anew
+		in.Balance, in.OpenHolds = g.Reserve.Left, 0
+		in.Reserved, in.QuotaCounted = true, g.Reserve.Year == h.Year
+	}
+	return in
 }
 
 func (x *tx) pairOpen(now time.Time, peer federation.Region) bool {

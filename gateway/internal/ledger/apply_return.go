@@ -51,6 +51,9 @@ func (x *tx) doReturn(now time.Time, h *HoldRecord, r *ReturnRecord, actions []r
 			x.alarm(AlarmRefundWaits, r.RefundID)
 		}
 	}
+	if !h.InCore && x.l.cfg.Book != nil {
+		x.refill(now, h, r.Back()-r.BackInHold)
+	}
 	h.Refunding += r.Open() - r.OpenInHold
 	h.Refunded += r.Back() - r.BackInHold
 	r.OpenInHold, r.BackInHold = r.Open(), r.Back()

@@ -26,6 +26,7 @@ func walkTerms(c *record.Coder, t *grant.Terms) {
 	record.Int(c, &t.PerPaymentLimit)
 	record.Int(c, &t.AnnualLimit)
 	record.Str(c, &t.Funding)
+	record.Int(c, &t.Limit)
 }
 
 func walkStanding(c *record.Coder, s *policy.Standing) {
@@ -190,8 +191,9 @@ func (m *SetOrder) Walk(c *record.Coder) {
 // GrantRecord is a grant as the payer's home keeps it.
 type GrantRecord struct {
 	grant.Grant
-	Persons Bundle // the beneficiary, for notices to the beneficiary's home
-	Request string // id of the request that made it
+	Persons Bundle  // the beneficiary, for notices to the beneficiary's home
+	Request string  // id of the request that made it
+	Reserve Reserve // of a virtual limit
 }
 
 // Walk is the record.Record of a GrantRecord.
@@ -209,6 +211,7 @@ func (g *GrantRecord) Walk(c *record.Coder) {
 	c.Sub(&g.Persons)
 	record.Str(c, &g.Request)
 	record.Str(c, &g.Cause)
+	c.Sub(&g.Reserve)
 }
 
 // IndexRecord is a grant as the beneficiary's home knows it, wherever it is kept.

@@ -17,6 +17,7 @@ const (
 	duePremium byte = 'm'
 	dueRefund  byte = 'r'
 	dueReturn  byte = 'f'
+	dueGrant   byte = 'g'
 )
 
 // firesMax is how many deadlines fire before one command. What is left fires before the next, which the leader proposes
@@ -108,6 +109,8 @@ func (x *tx) fire(now time.Time) {
 			fired = x.expirePremium(now, item)
 		case dueRefund:
 			fired = x.expireRefund(now, item)
+		case dueGrant:
+			fired = x.expireGrant(now, item)
 		case dueReturn:
 			fired = x.expireReturn(now, item)
 		default:

@@ -45,7 +45,8 @@ func sampleVerdict() *Verdict {
 		Ask: policy.Ask{
 			Amount: 13, Balance: 1, OpenHolds: 2, Opening: 3, Credited: 4, UsedYear: 5, UsedVisit: 6, PaymentLimit: 7,
 			GrantAnnualLimit: 8, UsedGrant: 9,
-			Terms: policy.Terms{Share: 6000, Floor: 10, VisitLimit: 11, CarriedOver: true},
+			Terms:    policy.Terms{Share: 6000, Floor: 10, VisitLimit: 11, CarriedOver: true},
+			Reserved: true, QuotaCounted: true,
 		},
 		Given: 12, LimitedBy: policy.CodeVisitLimit,
 	}
@@ -60,7 +61,8 @@ func sampleTerms() grant.Terms {
 		Relation: "parent", Channel: "counter", ClerkID: "clerk", ScanDigest: "scan",
 		Consent:   grant.Consent{Version: "2026-01", Digest: "digest", Signature: "signature"},
 		Proofs:    []grant.Proof{{Kind: "household_register", Digest: "d1"}, {Kind: "birth", Digest: "d2"}},
-		ValidFrom: 20_000, ValidUntil: 20_365, PerPaymentLimit: 300, AnnualLimit: 1000, Funding: "balance",
+		ValidFrom: 20_000, ValidUntil: 20_365, PerPaymentLimit: 300, AnnualLimit: 1000, Funding: "virtual_limit",
+		Limit: 500,
 	}
 }
 
@@ -200,7 +202,9 @@ func sampleRecords() []sample {
 				ID: "g-1", Payer: "n-1", Beneficiary: "n-2", PayerRegion: "110000", BeneficiaryRegion: "350100",
 				Terms: sampleTerms(), Status: "active", Cause: "payer_revoked", Version: 3,
 				CreatedAt: sampleTime(1), ChangedAt: sampleTime(2),
-			}, sampleBundle(), "request",
+			},
+			sampleBundle(), "request",
+			Reserve{70, 3, 2026, sampleTime(3)},
 		}),
 		of("index", IndexRecord{
 			grant.Entry{ID: "g-1", Status: "active", ValidFrom: 20_000, ValidUntil: 20_365, CreatedAt: sampleTime(1)},

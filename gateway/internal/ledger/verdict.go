@@ -37,6 +37,9 @@ const (
 	verdictProvisional
 	verdictCarried
 	verdictLimits = 4
+
+	verdictReserved = 1 << (verdictLimits + policy.LimitCount)
+	verdictCounted  = verdictReserved << 1
 )
 
 // Walk is the record.Record of a Verdict.
@@ -75,6 +78,12 @@ func (v *Verdict) bits() uint64 {
 			bits |= 1 << (verdictLimits + i)
 		}
 	}
+	if v.Ask.Reserved {
+		bits |= verdictReserved
+	}
+	if v.Ask.QuotaCounted {
+		bits |= verdictCounted
+	}
 	return bits
 }
 
@@ -83,6 +92,7 @@ func (v *Verdict) setBits(bits uint64) {
 	v.PairOpen = bits&verdictPair != 0
 	v.Provisional = bits&verdictProvisional != 0
 	v.Ask.Terms.CarriedOver = bits&verdictCarried != 0
+	v.Ask.Reserved, v.Ask.QuotaCounted = bits&verdictReserved != 0, bits&verdictCounted != 0
 	for i := range v.Limits {
 		v.Limits[i].InForce = bits&(1<<(verdictLimits+i)) != 0
 	}

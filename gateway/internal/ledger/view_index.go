@@ -5,6 +5,7 @@ import (
 
 	"gongji/consensus"
 	"gongji/gateway/internal/grant"
+	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
 )
@@ -88,4 +89,14 @@ func eachIndexed(r consensus.Reader, prefix byte, no string, visit func(*IndexRe
 		return visit(rec)
 	})
 	return failed
+}
+
+// UsedYear is what counts in the year's quota of an account of this region: holds, captures, and what is left of
+// virtual limits.
+func (v View) UsedYear(no string, year int) (money.Amount, error) {
+	u, err := read[useRecord](v.r, keyUse, useYear(no, year))
+	if err != nil || u == nil {
+		return 0, err
+	}
+	return u.Used, nil
 }

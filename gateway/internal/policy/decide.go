@@ -28,6 +28,12 @@ type Ask struct {
 	GrantAnnualLimit money.Amount // set by the payer for the calendar year, 0 for none
 	UsedGrant        money.Amount // held or captured of this grant in the year, less releases and refunds
 
+	// Reserved: the money comes from a virtual limit, which was held from the account under all of the account's limits
+	// . Balance is what is left of it, and the retained floor is not asked twice.
+	Reserved bool
+	// QuotaCounted: the reserve counts in the quota of this business year already, so that is not asked twice either.
+	QuotaCounted bool
+
 	Terms Terms
 }
 
@@ -63,13 +69,13 @@ type Decision struct {
 func Decide(in Ask) Decision {
 	free := in.Balance.Less(in.OpenHolds)
 	quota := in.Terms.Share.Of(in.Opening).Less(in.UsedYear)
-	if in.Terms.CarriedOver {
+	if in.Terms.CarriedOver && !in.Reserved {
 		quota = min(quota, free.Less(in.Credited))
 	}
 	d := Decision{Limits: [LimitCount]Limit{
 		{CodeBalanceInsufficient, true, free},
-		{CodeAnnualQuota, true, quota},
-		{CodeRetainedFloor, true, free.Less(in.Terms.Floor)},
+		{CodeAnnualQuota, !in.QuotaCounted, quota},
+		{CodeRetainedFloor, !in.Reserved, free.Less(in.Terms.Floor)},
 		{CodeVisitLimit, in.Terms.VisitLimit > 0, in.Terms.VisitLimit.Less(in.UsedVisit)},
 		{CodePaymentLimit, in.PaymentLimit > 0, in.PaymentLimit},
 		{CodeGrantAnnualLimit, in.GrantAnnualLimit > 0, in.GrantAnnualLimit.Less(in.UsedGrant)},
