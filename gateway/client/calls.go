@@ -96,6 +96,11 @@ func (c *Client) Confirm(ctx context.Context, id string, f Confirmation, wait ti
 	return ask[Payment](ctx, c, Request{Method: http.MethodPost, Path: path, Body: f})
 }
 
+// Complete asks again for an emergency that was declined, after a grant was made.
+func (c *Client) Complete(ctx context.Context, id string, f Completion) (Payment, error) {
+	return ask[Payment](ctx, c, Request{Method: http.MethodPost, Path: paymentPath(id) + "/complete", Body: f})
+}
+
 // Cancel gives back what is held.
 func (c *Client) Cancel(ctx context.Context, id, requestID string) (Payment, error) {
 	return ask[Payment](ctx, c, Request{Method: http.MethodPost, Path: paymentPath(id) + "/cancel", Body: Act{requestID}})

@@ -109,6 +109,8 @@ type Payment struct {
 	DecideBy  string    `json:"decide_by,omitempty"` // FormatTime
 	Legs      []Leg     `json:"legs"`
 	Declines  []Decline `json:"declines"`
+	// CompletableUntil is there on a declined emergency that can be completed before then (R-17); FormatTime.
+	CompletableUntil string `json:"completable_until,omitempty"`
 }
 
 // PaymentSearch is the body of POST /v1/payments/search. Exactly one of VisitID and BillID, or RequestID alone.
@@ -174,6 +176,15 @@ type Refund struct {
 // RefundList are the refunds of one payment, oldest first.
 type RefundList struct {
 	Refunds []Refund `json:"refunds"`
+}
+
+// Completion is the body of POST /v1/payments/{payment_id}/complete (R-17). What is left out is as the payment had it,
+// but for Grants: none is the order in force.
+type Completion struct {
+	RequestID           string   `json:"request_id"`
+	Confirm             string   `json:"confirm,omitempty"`
+	DecideWithinSeconds *int     `json:"decide_within_seconds,omitempty"`
+	Grants              []string `json:"grants,omitempty"`
 }
 
 // timeForm is RFC 3339 with as many digits of a second as are needed, at most six.

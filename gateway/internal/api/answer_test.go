@@ -65,6 +65,11 @@ func TestAnswers(t *testing.T) {
 				{"POST", "/v1/payments/search", `{"bill_id":"b-1","limit":1e1,"cursor":"c"}`, "SearchPayments", 200},
 				{"POST", "/v1/payments/p1/confirm", `{"request_id":"k-1"}`, "Confirm", 200},
 				{"POST", "/v1/payments/p1/confirm?wait=30", `{"request_id":"k-2","amount":"1.00"}`, "Confirm", 200},
+				{"POST", "/v1/payments/p1/complete", `{"request_id":"y-1"}`, "Complete", 200},
+				{
+					"POST", "/v1/payments/p1/complete",
+					`{"request_id":"y-2","confirm":"auto","decide_within_seconds":60,"grants":["g1"]}`, "Complete", 200,
+				},
 				{"POST", "/v1/payments/p1/cancel", `{"request_id":"x-1"}`, "Cancel", 200},
 			} {
 				r := e.call(t, server, c.method, c.target, c.body)

@@ -30,7 +30,7 @@ type Written struct {
 // Kinds of things that a request id may have made, as Requests.Seen tells them.
 const (
 	KindGrant   = "grant"   // created, changed, revoked or accepted
-	KindPayment = "payment" // created, confirmed or cancelled
+	KindPayment = "payment" // created, confirmed, cancelled or completed
 	KindOrder   = "order"
 	KindRefund  = "refund"
 
@@ -71,6 +71,8 @@ type Payments interface {
 		ctx context.Context, key RequestKey, id string, amount *money.Amount, wait time.Duration,
 	) (client.Payment, Written, error)
 	Cancel(ctx context.Context, key RequestKey, id string) (client.Payment, Written, error)
+	// Complete asks again for a declined emergency. f.Confirm is empty where the payment's own stands.
+	Complete(ctx context.Context, key RequestKey, id string, f client.Completion) (client.Payment, Written, error)
 }
 
 // Refunds are the calls of api.md section 3 that give money of a captured payment back.

@@ -41,19 +41,40 @@ func paymentForm(f *form, body *node, quote bool) (client.PaymentRequest, charge
 	r.Bill = billForm(o.child("bill", required), &c)
 	c.amount, r.Amount = o.positive("amount", required)
 	r.AllowPartial = o.flag("allow_partial", true)
-	r.Confirm = o.word("confirm", optional, func(s string) bool {
-		return s == client.ConfirmManual || s == client.ConfirmAuto
-	})
+	r.Confirm = o.confirm()
 	if r.Confirm == "" {
 		r.Confirm = client.ConfirmManual
 	}
 	r.DecideWithinSeconds = o.whole("decide_within_seconds", decideSecondsMin, decideSecondsMax)
-	r.Grants = o.ids("grants", optional)
-	if o.has("grants") && len(r.Grants) == 0 {
-		f.refuseWith(policy.CodeInvalidRequest, "/grants", "The list is empty.", "列表不能为空。")
-	}
+	r.Grants = o.named()
 	o.done()
 	return r, c
+}
+
+func (o *object) confirm() string {
+	return o.word("confirm", optional, func(s string) bool {
+		return s == client.ConfirmManual || s == client.ConfirmAuto
+	})
+}
+
+// named are the grants to be used and no others; none of them is the order in force, an empty list is refused.
+func (o *object) named() []string {
+	ids := o.ids("grants", optional)
+	if o.has("grants") && len(ids) == 0 {
+		o.form.refuseWith(policy.CodeInvalidRequest, "/grants", "The list is empty.", "列表不能为空。")
+	}
+	return ids
+}
+
+// completionForm reads the body of POST /v1/payments/{payment_id}/complete.
+func completionForm(f *form, body *node) client.Completion {
+	o := f.root(body)
+	r := client.Completion{
+		RequestID: o.requestID(), Confirm: o.confirm(),
+		DecideWithinSeconds: o.whole("decide_within_seconds", decideSecondsMin, decideSecondsMax), Grants: o.named(),
+	}
+	o.done()
+	return r
 }
 
 func credentialForm(o *object) client.Credential {

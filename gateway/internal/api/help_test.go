@@ -213,6 +213,16 @@ func (d *fakeDesk) Cancel(ctx context.Context, key api.RequestKey, id string) (c
 	return aPayment(id), api.Written{}, nil
 }
 
+func (d *fakeDesk) Complete(
+	ctx context.Context, key api.RequestKey, id string, f client.Completion,
+) (client.Payment, api.Written, error) {
+	if err := d.note(ctx, "Complete", f); err != nil {
+		return client.Payment{}, api.Written{}, err
+	}
+	d.use(key, api.KindPayment, id)
+	return aPayment(id), api.Written{}, nil
+}
+
 func (d *fakeDesk) CreateGrant(
 	ctx context.Context, key api.RequestKey, f client.GrantRequest,
 ) (client.Grant, api.Written, error) {

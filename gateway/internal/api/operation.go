@@ -65,6 +65,8 @@ func operations() []operation {
 	createGrant.hotline = true
 	createPayment := write("createPayment", post, "/v1/payments", createPayment)
 	createPayment.takes = paymentTakes
+	completePayment := write("completePayment", post, payment+"/complete", completePayment)
+	completePayment.takes = paymentTakes
 	return []operation{
 		read("getCommitment", get, "/v1/commitment", getCommitment),
 		read("getRules", get, "/v1/rules", getRules),
@@ -85,10 +87,10 @@ func operations() []operation {
 		read("searchPayments", post, "/v1/payments/search", searchPayments),
 		write("confirmPayment", post, payment+"/confirm", confirmPayment),
 		write("cancelPayment", post, payment+"/cancel", cancelPayment),
-		write("completePayment", post, payment+"/complete", notSupported),
 		write("createRefund", post, payment+"/refunds", createRefund),
 		read("listRefunds", get, payment+"/refunds", listRefunds),
 		read("getRefund", get, payment+"/refunds/{refund_id}", getRefund),
+		completePayment,
 		read("getTrace", get, payment+"/trace", notSupported),
 		read("getEvidence", get, payment+"/evidence", notSupported),
 		read("quotas", post, "/v1/quotas", notSupported),

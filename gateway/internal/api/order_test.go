@@ -155,6 +155,10 @@ func TestClient(t *testing.T) {
 			_, err := c.Confirm(ctx, "p1", client.Confirmation{RequestID: client.NewRequestID(), Amount: "1.00"}, 0)
 			return err
 		},
+		"complete": func() error {
+			_, err := c.Complete(ctx, "p1", client.Completion{RequestID: client.NewRequestID(), Grants: []string{"g1"}})
+			return err
+		},
 		"cancel": func() error { _, err := c.Cancel(ctx, "p1", client.NewRequestID()); return err },
 	} {
 		if err := call(); err != nil {

@@ -44,16 +44,25 @@ type charged struct {
 // chargeable holds a payment against the region's longest time to decide, the last of the 400s, and against what is
 // always refused.
 func (f *Face) chargeable(ctx context.Context, p charged) error {
-	if p.DecideWithinSeconds != nil {
-		rules, err := f.desk.Rules(ctx)
-		if err != nil {
-			return err
-		}
-		if *p.DecideWithinSeconds > rules.DecideWithinSecondsMax {
-			return malformed("/decide_within_seconds", "The number is out of range.", "数值超出范围。")
-		}
+	if err := f.inTime(ctx, p.DecideWithinSeconds); err != nil {
+		return err
 	}
 	return p.charge.forbidden(p.PaymentRequest)
+}
+
+// inTime holds a time to decide against the region's longest.
+func (f *Face) inTime(ctx context.Context, seconds *int) error {
+	if seconds == nil {
+		return nil
+	}
+	rules, err := f.desk.Rules(ctx)
+	if err != nil {
+		return err
+	}
+	if *seconds > rules.DecideWithinSecondsMax {
+		return malformed("/decide_within_seconds", "The number is out of range.", "数值超出范围。")
+	}
+	return nil
 }
 
 func createPayment(ctx context.Context, f *Face, c *call) (answer, error) {
@@ -137,6 +146,21 @@ func cancelPayment(ctx context.Context, f *Face, c *call) (answer, error) {
 		requestID: func(a client.Act) string { return a.RequestID },
 		run: func(ctx context.Context, key RequestKey, _ client.Act) (any, Written, error) {
 			return onPayment(c, func(id string) (client.Payment, Written, error) { return f.desk.Cancel(ctx, key, id) })
+		},
+	})
+}
+
+func completePayment(ctx context.Context, f *Face, c *call) (answer, error) {
+	return write(ctx, f, c, writing[client.Completion]{
+		read:      completionForm,
+		requestID: func(r client.Completion) string { return r.RequestID },
+		check: func(ctx context.Context, r client.Completion) error {
+			return f.inTime(ctx, r.DecideWithinSeconds)
+		},
+		run: func(ctx context.Context, key RequestKey, r client.Completion) (any, Written, error) {
+			return onPayment(c, func(id string) (client.Payment, Written, error) {
+				return f.desk.Complete(ctx, key, id, r)
+			})
 		},
 	})
 }

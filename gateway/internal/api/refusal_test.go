@@ -307,6 +307,23 @@ func actCases() []refusalCase {
 	return append(forms(body), bad(body, "/amount", "1.00", policy.CodeInvalidRequest, "/amount"))
 }
 
+func completeCases() []refusalCase {
+	body := func() document {
+		return document{"request_id": "k-1", "confirm": "auto", "decide_within_seconds": 900, "grants": []any{"g1", "g2"}}
+	}
+	const invalid = policy.CodeInvalidRequest
+	return append(forms(body),
+		bad(body, "/amount", "1.00", invalid, "/amount"),
+		bad(body, "/confirm", "later", invalid, "/confirm"),
+		bad(body, "/confirm", true, invalid, "/confirm"),
+		bad(body, "/decide_within_seconds", 4, invalid, "/decide_within_seconds"),
+		bad(body, "/decide_within_seconds", 901, invalid, "/decide_within_seconds"),
+		bad(body, "/decide_within_seconds", "900", invalid, "/decide_within_seconds"),
+		bad(body, "/grants", []any{}, invalid, "/grants"),
+		bad(body, "/grants", []any{"g1", "g1"}, invalid, "/grants/1"),
+	)
+}
+
 func grantSearchCases() []refusalCase {
 	body := func() document { return document{"payer": person(payerName, payerNumber, region), "limit": 10} }
 	const invalid = policy.CodeInvalidRequest
@@ -355,6 +372,7 @@ func TestRefusals(t *testing.T) {
 		{"quote", http.MethodPost, "/v1/quotes", valueCases()},
 		{"search payments", http.MethodPost, "/v1/payments/search", paymentSearchCases()},
 		{"confirm", http.MethodPost, "/v1/payments/p1/confirm", confirmCases()},
+		{"complete", http.MethodPost, "/v1/payments/p1/complete", completeCases()},
 		{"cancel", http.MethodPost, "/v1/payments/p1/cancel", actCases()},
 	}
 	for _, table := range tables {
@@ -473,7 +491,6 @@ func TestNotSupported(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
 	for _, c := range []struct{ method, target string }{
-		{http.MethodPost, "/v1/payments/p1/complete"},
 		{http.MethodGet, "/v1/payments/p1/trace"},
 		{http.MethodGet, "/v1/payments/p1/evidence"},
 		{http.MethodPost, "/v1/quotas"},

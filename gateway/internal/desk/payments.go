@@ -192,7 +192,7 @@ func answered(p *ledger.PaymentRecord) bool {
 		return true
 	}
 	for i := range p.Legs {
-		if l := &p.Legs[i]; !l.GivenUp && !l.State.Final() {
+		if l := &p.Legs[i]; !l.GivenUp && !l.Earlier && !l.State.Final() {
 			return false
 		}
 	}
@@ -232,21 +232,28 @@ func (d *Desk) payment(
 	if c.Persons, err = d.Vault.Bundle(a.who); err != nil {
 		return nil, err
 	}
+	c.Offers = d.offers(ticket)
+	return c, nil
+}
+
+// offers are the grants of a ticket as the log is told of them, those that cannot be asked with the reason.
+func (d *Desk) offers(ticket *wirepb.Ticket) []ledger.Offer {
+	var offers []ledger.Offer
 	for _, x := range ticket.GetDeclines() {
 		code := policy.Code(x.GetCode())
 		if !code.MayDecline() {
 			code = policy.CodeGrantNotActive
 		}
-		c.Offers = append(c.Offers, ledger.Offer{GrantID: x.GetGrantId(), Region: x.GetRegion(), Code: code})
+		offers = append(offers, ledger.Offer{GrantID: x.GetGrantId(), Region: x.GetRegion(), Code: code})
 	}
 	for _, x := range ticket.GetOffers() {
 		o := ledger.Offer{GrantID: x.GetGrantId(), Region: x.GetRegion()}
 		if !d.Settle.Reachable(federation.Region(o.Region)) {
 			o.Code = policy.CodeRegionUnreachable
 		}
-		c.Offers = append(c.Offers, o)
+		offers = append(offers, o)
 	}
-	return c, nil
+	return offers
 }
 
 // await waits until a payment is as far as enough says, and returns it as it is then.

@@ -27,6 +27,7 @@ func shown(p *ledger.PaymentRecord) client.Payment {
 		PaymentID: p.ID, Status: status(&p.Payment), Amount: p.Amount.String(), Held: p.Held.String(),
 		Captured: p.CapturedSum().String(), Refunded: p.RefundedSum().String(), CashDue: p.CashDue().String(),
 		DecideBy: client.FormatTime(p.DecideBy), Legs: legs(&p.Payment), Declines: declines(&p.Payment),
+		CompletableUntil: client.FormatTime(p.CompletableUntil()),
 	}
 	if s := p.Shortfall(); s > 0 {
 		out.Shortfall = s.String()
@@ -34,7 +35,8 @@ func shown(p *ledger.PaymentRecord) client.Payment {
 	return out
 }
 
-// legs shows who pays. What was held on the way to a decline, or by a payer that was given up, stands in no answer.
+// legs shows who pays. What was held on the way to a decline, or by a payer that was given up, stands in no answer,
+// nor do the legs of before a completion.
 func legs(p *payment.Payment) []client.Leg {
 	out := []client.Leg{}
 	if p.Cause == payment.CauseShort || p.State == payment.Declined {
@@ -42,7 +44,7 @@ func legs(p *payment.Payment) []client.Leg {
 	}
 	for i := range p.Legs {
 		l := &p.Legs[i]
-		if l.GivenUp || l.State == payment.LegDeclined || l.Amount == 0 {
+		if l.GivenUp || l.Earlier || l.State == payment.LegDeclined || l.Amount == 0 {
 			continue
 		}
 		leg := client.Leg{

@@ -64,7 +64,11 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 		Institution: c.Institution, InstKind: c.InstKind, Purpose: c.Purpose,
 		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket, Premium: c.Premium,
 	}
-	x.candidates(now, p, c.Offers)
+	p.DecideWithin = c.DecideWithin
+	p.Candidates, p.Declines = x.candidates(now, c.Offers)
+	if c.Purpose == policy.PurposeEmergency {
+		p.CompleteBy = x.completeBy(c.VisitDate, day)
+	}
 	if get(x, x.l.payments, c.PaymentID) != nil {
 		return refuse(policy.CodeConflict) // ids are random: only a leader that repeats itself comes here
 	}
@@ -83,7 +87,9 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 
 // candidates sorts what the look-up offered. The offers come from another region: what is no grant's id, and what goes
 // beyond what a payment ever asks, is passed over.
-func (x *tx) candidates(now time.Time, p *PaymentRecord, offers []Offer) {
+func (x *tx) candidates(now time.Time, offers []Offer) ([]payment.Candidate, []payment.Decline) {
+	var candidates []payment.Candidate
+	var declines []payment.Decline
 	for _, o := range offers {
 		region := federation.Region(o.Region)
 		if o.GrantID == "" || len(o.GrantID) > idMax || (o.Region != "" && !region.Valid()) {
@@ -94,13 +100,14 @@ func (x *tx) candidates(now time.Time, p *PaymentRecord, offers []Offer) {
 			code = x.mayAsk(now, region)
 		}
 		if code != "" {
-			p.Declines = append(p.Declines, payment.Decline{GrantID: o.GrantID, Region: o.Region, Code: code})
+			declines = append(declines, payment.Decline{GrantID: o.GrantID, Region: o.Region, Code: code})
 			continue
 		}
-		if len(p.Candidates) < payment.CandidateMax {
-			p.Candidates = append(p.Candidates, payment.Candidate{GrantID: o.GrantID, Region: o.Region})
+		if len(candidates) < payment.CandidateMax {
+			candidates = append(candidates, payment.Candidate{GrantID: o.GrantID, Region: o.Region})
 		}
 	}
+	return candidates, declines
 }
 
 // mayAsk returns why no new hold may be asked of a region now.
@@ -138,9 +145,12 @@ func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 		put(x, x.l.bills, key, b)
 	}
 	if p.State != payment.Requested {
-		// Nobody will be asked any more. What only a hold request carries need not be written again with every step: the
-		// payers' homes keep it as evidence.
-		p.Ticket, p.Persons = nil, Bundle{}
+		// Nobody will be asked with this ticket any more. What only a hold request carries need not be written again with
+		// every step: the payers' homes keep it as evidence. A completion brings its own ticket, for the same person.
+		p.Ticket = nil
+		if p.CompletableUntil().IsZero() {
+			p.Persons = Bundle{}
+		}
 	}
 	wake := p.Wake()
 	x.wake(duePayment, p.ID, p.Due, wake)
@@ -171,9 +181,15 @@ func (x *tx) tell(p *PaymentRecord, e payment.Effect) {
 		}}}, nil, nil)
 	case payment.TellRelease:
 		x.send(to, &wirepb.Body{Kind: &wirepb.Body_Release{Release: &wirepb.Release{
-			HoldId: l.HoldID, PaymentId: p.ID, ActId: actID(l),
+			HoldId: l.HoldID, PaymentId: p.ID, ActId: actID(l), Declined: nothingCame(p, l),
 		}}}, nil, nil)
 	}
+}
+
+// nothingCame reports whether a leg that is given back stands in no answer, and so in no statement: of a payment that
+// came to nothing, of an attempt before the last, or one whose answer was not waited for.
+func nothingCame(p *PaymentRecord, l *payment.Leg) bool {
+	return p.Cause == payment.CauseShort || l.Earlier || l.Amount == 0
 }
 
 func (x *tx) confirm(now time.Time, c *Confirm) Outcome {

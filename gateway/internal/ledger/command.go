@@ -42,6 +42,7 @@ const (
 	KindWithdrawRules   Kind = 40
 	KindCreateRefund    Kind = 17
 	KindReturnResult    Kind = 18
+	KindComplete        Kind = 20
 )
 
 // ErrCommand: the bytes are no command of a kind and version that this program knows.
@@ -75,12 +76,8 @@ func newCommand(k Kind) Command {
 	switch k {
 	case KindTick:
 		return new(Tick)
-	case KindCreatePayment:
-		return new(CreatePayment)
-	case KindConfirm:
-		return new(Confirm)
-	case KindCancel:
-		return new(Cancel)
+	case KindCreatePayment, KindConfirm, KindCancel, KindComplete:
+		return newPaymentCommand(k)
 	case KindDeliver:
 		return new(Deliver)
 	case KindCoreResult:

@@ -245,6 +245,8 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return x.createRefund(now, c)
 	case *ReturnResult:
 		return x.returnResult(now, c)
+	case *Complete:
+		return x.complete(now, c)
 	}
 	if out, done := x.dispatchLife(now, cmd); done {
 		return out

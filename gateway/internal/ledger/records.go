@@ -29,6 +29,8 @@ type PaymentRecord struct {
 	Due         time.Time    // the deadline that stands in the state
 	Premium     string       // the PremiumRecord that it pays
 	Refunds     int          // how many refunds it has
+	// DecideWithin is how long the platform may think, by its request; a completion without its own has the same.
+	DecideWithin time.Duration
 }
 
 // Walk is the record.Record of a PaymentRecord.
@@ -49,6 +51,7 @@ func (p *PaymentRecord) Walk(c *record.Coder) {
 	c.Time(&p.Due)
 	record.Str(c, &p.Premium)
 	record.Int(c, &p.Refunds)
+	record.Int(c, &p.DecideWithin)
 }
 
 func walkPayment(c *record.Coder, p *payment.Payment) {
@@ -73,6 +76,8 @@ func walkPayment(c *record.Coder, p *payment.Payment) {
 		record.Str(c, &v.Region)
 		record.Str(c, &v.Code)
 	})
+	c.Time(&p.CompleteBy)
+	c.Bool(&p.Lapsed)
 }
 
 func walkLeg(c *record.Coder, l *payment.Leg) {
@@ -94,6 +99,7 @@ func walkLeg(c *record.Coder, l *payment.Leg) {
 	record.Int(c, &l.Wait)
 	record.Int(c, &l.Refunded)
 	record.Int(c, &l.Refunding)
+	c.Bool(&l.Earlier)
 }
 
 // HoldRecord is a hold as the payer's home keeps it.

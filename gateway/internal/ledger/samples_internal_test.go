@@ -122,6 +122,7 @@ func sampleCommands() []Command {
 		&SetStanding{samplePerson(), 390, 2},
 		&RenounceGrant{sampleRequest(), "g-1"},
 		&EndInsurance{"n-1"},
+		&Complete{sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket")},
 	}
 }
 
@@ -134,8 +135,10 @@ func samplePayment() payment.Payment {
 			HoldID: "h-1-1", GrantID: "g-1", Region: "110000", State: payment.LegCaptured, Asked: 200, Amount: 180, Share: 150,
 			Captured: 140, LimitedBy: policy.CodeVisitLimit, Payer: "payer", PayerName: "name", GivenUp: true, Claim: true,
 			Deadline: sampleTime(4), Resend: sampleTime(5), Wait: time.Second, Refunded: 50, Refunding: 60,
+			Earlier: true,
 		}},
-		Declines: []payment.Decline{{GrantID: "g-2", Region: "310000", Code: policy.CodeNotFound}},
+		Declines:   []payment.Decline{{GrantID: "g-2", Region: "310000", Code: policy.CodeNotFound}},
+		CompleteBy: sampleTime(6), Lapsed: true,
 	}
 }
 
@@ -179,6 +182,7 @@ func sampleRecords() []sample {
 		of("payment", PaymentRecord{
 			samplePayment(), sampleRequest(), samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient",
 			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9), "premium", 3,
+			time.Minute,
 		}),
 		of("hold", HoldRecord{
 			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,

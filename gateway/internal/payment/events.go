@@ -85,7 +85,7 @@ func (p *Payment) decidable(now time.Time) policy.Code {
 }
 
 // Expire does what is due: gives up legs that have not answered, gives back what was not decided in time, and sends
-// decisions again that have not been answered.
+// decisions again that have not been answered. It ends the time in which an emergency can be completed.
 func (p *Payment) Expire(now time.Time) []Effect {
 	var effects []Effect
 	if (p.State == Requested || p.State == Held) && !now.Before(p.DecideBy) {
@@ -105,6 +105,9 @@ func (p *Payment) Expire(now time.Time) []Effect {
 		case (l.State == LegCapturing || l.State == LegReleasing) && !now.Before(l.Resend):
 			effects = append(effects, p.again(i, now))
 		}
+	}
+	if p.awaits() && !now.Before(p.CompleteBy) {
+		p.Lapsed = true
 	}
 	return effects
 }

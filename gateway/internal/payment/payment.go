@@ -27,6 +27,7 @@ const (
 	ResendFirst  = 10 * time.Second // a decision that a leg has not answered is sent to it again
 	ResendMax    = 5 * time.Minute  // the longest wait between two such sendings
 	CandidateMax = 64               // grants that a look-up may offer
+	LegsKept     = 8 * LegsMax      // legs that a payment ever has: as many attempts to complete it as that allows
 )
 
 // State is where a payment stands. The numbers stand in logs and are never reused.
@@ -178,6 +179,7 @@ type Leg struct {
 	PayerName string       // masked name
 	GivenUp   bool         // it did not answer in time; its late hold is given back, and it stands in Declines
 	Claim     bool         // the home released it by force although it was being captured
+	Earlier   bool         // of an attempt before the payment was completed: it gives nothing, and is not shown
 	Deadline  time.Time    // of the answer to the hold request
 	Resend    time.Time    // when the decision is sent again
 	Wait      time.Duration
@@ -212,6 +214,8 @@ type Payment struct {
 	Candidates   []Candidate // not asked yet
 	Legs         []Leg
 	Declines     []Decline
+	CompleteBy   time.Time // an emergency that was declined can be completed before then; zero: never
+	Lapsed       bool      // CompleteBy has passed, and what only a completion needs was dropped
 }
 
 // Action is what the origin tells a leg's home.
@@ -235,10 +239,16 @@ func HoldID(paymentID string, n int) string {
 	return fmt.Sprintf("h%s-%d", strings.TrimPrefix(paymentID, "p"), n)
 }
 
-// Start asks the first payer. Candidates, Amount, DecideBy and the flags are set by the caller.
+// Start asks the first payer. Candidates, Amount, DecideBy, CompleteBy and the flags are set by the caller.
 func (p *Payment) Start(now time.Time) []Effect {
-	p.State = Requested
 	p.Created = now
+	p.Lapsed = !p.CompleteBy.IsZero() && !now.Before(p.CompleteBy)
+	return p.begin(now)
+}
+
+// begin opens an attempt: its payers are asked one after the other.
+func (p *Payment) begin(now time.Time) []Effect {
+	p.State = Requested
 	p.LegsBy = now.Add(LegsWait)
 	if p.DecideBy.Before(p.LegsBy) {
 		p.LegsBy = p.DecideBy
@@ -269,7 +279,7 @@ func (p *Payment) Covered() money.Amount {
 // next asks the next payer, or ends the asking.
 func (p *Payment) next(now time.Time) []Effect {
 	left := p.Amount - p.Covered()
-	if left > 0 && len(p.Candidates) > 0 && len(p.Legs) < LegsMax && now.Before(p.LegsBy) {
+	if left > 0 && len(p.Candidates) > 0 && p.asked() < LegsMax && now.Before(p.LegsBy) {
 		c := p.Candidates[0]
 		p.Candidates = p.Candidates[1:]
 		deadline := now.Add(LegWait)
@@ -294,6 +304,17 @@ func (p *Payment) next(now time.Time) []Effect {
 		return p.capture(now, p.Held)
 	}
 	return nil
+}
+
+// asked is how many payers were asked in the present attempt.
+func (p *Payment) asked() int {
+	n := 0
+	for i := range p.Legs {
+		if !p.Legs[i].Earlier {
+			n++
+		}
+	}
+	return n
 }
 
 // declineShort names, for each payer that could have given part, the limit that left it short.
@@ -357,11 +378,11 @@ func (p *Payment) capture(now time.Time, amount money.Amount) []Effect {
 }
 
 // settle ends the payment when nothing is open that its end waits for. A leg that was given up before the
-// decision gives nothing either way: a capture does not wait for it, a release does.
+// decision, or is of an earlier attempt, gives nothing either way: a capture does not wait for it, a release does.
 func (p *Payment) settle() {
 	for i := range p.Legs {
 		l := &p.Legs[i]
-		if l.open() && (p.State == Releasing || !l.GivenUp) {
+		if l.open() && (p.State == Releasing || !l.GivenUp && !l.Earlier) {
 			return
 		}
 	}
@@ -372,64 +393,6 @@ func (p *Payment) settle() {
 		p.State = p.Cause.end()
 	case Requested, Held, Declined, Captured, Released, Expired:
 	}
-}
-
-// CapturedSum is the money that all legs have taken.
-func (p *Payment) CapturedSum() money.Amount {
-	var sum money.Amount
-	for i := range p.Legs {
-		sum += p.Legs[i].Captured
-	}
-	return sum
-}
-
-// Shortfall is what was confirmed and could not be taken.
-func (p *Payment) Shortfall() money.Amount {
-	var sum money.Amount
-	for i := range p.Legs {
-		sum += p.Legs[i].Shortfall()
-	}
-	return sum
-}
-
-// CashDue is what the citizen pays otherwise (api.md section 3).
-func (p *Payment) CashDue() money.Amount {
-	switch p.State {
-	case Held:
-		return p.Amount - p.Held
-	case Capturing, Captured:
-		return p.Amount - p.Confirmed
-	case Requested, Declined, Releasing, Released, Expired:
-	}
-	return p.Amount
-}
-
-// Counts is what the payment takes of its bill: what is held or captured; while holds are being asked for, all that is
-// asked. What a home took against the decision counts too: it was paid. What is back does not.
-func (p *Payment) Counts() money.Amount {
-	switch p.State {
-	case Requested:
-		return p.Amount + p.stray()
-	case Held:
-		return p.Held + p.stray()
-	case Capturing:
-		return p.Confirmed + p.stray()
-	case Releasing:
-		return max(p.Held, p.CapturedSum())
-	case Captured, Declined, Released, Expired:
-	}
-	return p.CapturedSum() - p.RefundedSum()
-}
-
-// stray is what homes took of legs that were told to give back.
-func (p *Payment) stray() money.Amount {
-	var sum money.Amount
-	for i := range p.Legs {
-		if p.Legs[i].Share == 0 {
-			sum += p.Legs[i].Captured
-		}
-	}
-	return sum
 }
 
 // Open reports whether anything is still to be heard or done: the payment is not final, or a leg is open.
@@ -445,7 +408,7 @@ func (p *Payment) Open() bool {
 	return false
 }
 
-// Wake is when Expire has something to do; zero when nothing is open.
+// Wake is when Expire has something to do; zero when nothing is open and the payment cannot be completed.
 func (p *Payment) Wake() time.Time {
 	var wake time.Time
 	add := func(t time.Time) {
@@ -455,6 +418,9 @@ func (p *Payment) Wake() time.Time {
 	}
 	if p.State == Requested || p.State == Held {
 		add(p.DecideBy)
+	}
+	if p.awaits() {
+		add(p.CompleteBy)
 	}
 	for i := range p.Legs {
 		switch l := &p.Legs[i]; l.State {

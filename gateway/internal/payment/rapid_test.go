@@ -31,6 +31,9 @@ func drawn(t *rapid.T) *watched {
 		AutoConfirm:  rapid.Bool().Draw(t, "auto"),
 		DecideBy:     start.Add(time.Duration(rapid.IntRange(5, 900).Draw(t, "within")) * time.Second),
 	}
+	if rapid.Bool().Draw(t, "emergency") {
+		p.CompleteBy = start.Add(time.Duration(rapid.IntRange(-1, 24).Draw(t, "hours")) * time.Hour)
+	}
 	for i := range rapid.IntRange(0, 12).Draw(t, "candidates") {
 		p.Candidates = append(p.Candidates, payment.Candidate{GrantID: fmt.Sprintf("g-%d", i), Region: "110000"})
 	}
@@ -80,6 +83,9 @@ func (w *watched) effect(t *rapid.T, what string, e payment.Effect) {
 // decided: final states and final legs never move, a decision never changes.
 func (w *watched) decided(t *rapid.T, what string) {
 	b := &w.before
+	if what == "complete" {
+		return
+	}
 	if b.State.Final() && (w.State != b.State || w.Confirmed != b.Confirmed || w.Held != b.Held) {
 		t.Fatalf("%s: %s moved to %s", what, b.State, w.State)
 	}
@@ -118,7 +124,7 @@ func (w *watched) sums(t *rapid.T, what string) {
 		if l.Captured > l.Share && l.Share > 0 {
 			t.Fatalf("%s: captured above the share: %+v", what, l)
 		}
-		if decided := !l.State.Final() && !l.GivenUp; decided && w.State == payment.Capturing &&
+		if decided := !l.State.Final() && !l.GivenUp && !l.Earlier; decided && w.State == payment.Capturing &&
 			w.before.State != payment.Capturing {
 			if short && l.Share > 0 {
 				t.Fatalf("%s: leg %d gives although one before it did not give all: %+v", what, i, w.Legs)
@@ -147,8 +153,14 @@ func (w *watched) legsFit(t *rapid.T, what string) {
 			t.Fatalf("%s: declines %+v", what, w.Declines)
 		}
 	}
-	if len(w.Legs) > payment.LegsMax {
-		t.Fatalf("%s: %d legs", what, len(w.Legs))
+	now := 0
+	for i := range w.Legs {
+		if !w.Legs[i].Earlier {
+			now++
+		}
+	}
+	if now > payment.LegsMax || len(w.Legs) > payment.LegsKept {
+		t.Fatalf("%s: %d legs, %d of them now", what, len(w.Legs), now)
 	}
 	for i := range w.Legs {
 		l := &w.Legs[i]
@@ -159,13 +171,13 @@ func (w *watched) legsFit(t *rapid.T, what string) {
 			asking++
 		}
 		open := !l.State.Final()
-		if open && w.State.Final() && (w.State != payment.Captured || !l.GivenUp) {
+		if open && w.State.Final() && (w.State != payment.Captured || !l.GivenUp && !l.Earlier) {
 			t.Fatalf("%s: %s while leg %d is %s", what, w.State, i, l.State)
 		}
 		if (l.State == payment.LegPlaced) && w.State != payment.Requested && w.State != payment.Held {
 			t.Fatalf("%s: %s while leg %d is placed", what, w.State, i)
 		}
-		if w.Cause == payment.CauseShort && declined[l.GrantID] == 0 && l.State != payment.LegReleased {
+		if w.Cause == payment.CauseShort && declined[l.GrantID] == 0 && l.State != payment.LegReleased && !l.Earlier {
 			t.Fatalf("%s: declined, and %s stands in no decline: %+v", what, l.GrantID, w.Declines)
 		}
 	}
@@ -176,7 +188,7 @@ func (w *watched) legsFit(t *rapid.T, what string) {
 
 // wakes: what is open wakes by itself, at a time that lies ahead once the time has been told.
 func (w *watched) wakes(t *rapid.T, what string) {
-	if wake := w.Wake(); w.Open() == wake.IsZero() {
+	if wake := w.Wake(); (w.Open() || !w.CompletableUntil().IsZero()) == wake.IsZero() {
 		t.Fatalf("%s: %s, open %v, wakes at %s", what, w.State, w.Open(), wake)
 	}
 }
@@ -189,7 +201,7 @@ func (w *watched) step(t *rapid.T) {
 	}
 	holdID := payment.HoldID(w.ID, rapid.IntRange(1, len(w.Legs)+1).Draw(t, "leg"))
 	amount := money.Amount(rapid.OneOf(rapid.Int64Range(1, 20000), rapid.Int64()).Draw(t, "value"))
-	switch kind := rapid.IntRange(0, 9).Draw(t, "event"); kind {
+	switch kind := rapid.IntRange(0, 10).Draw(t, "event"); kind {
 	case 0, 1:
 		w.did(t, "placed", w.Placed(w.now, holdID, max(amount, 1), policy.CodeAnnualQuota))
 	case 2:
@@ -219,12 +231,41 @@ func (w *watched) step(t *rapid.T) {
 			t.Fatal("undecided after the deadline")
 		}
 		w.did(t, "enquiry", effects)
+	case 10:
+		w.complete(t)
 	case 9:
 		w.did(t, "time", w.Expire(w.now))
 		if wake := w.Wake(); !wake.IsZero() && !wake.After(w.now) {
 			t.Fatalf("it wakes at %s, and it is %s", wake, w.now)
 		}
 	}
+}
+
+// complete tries to complete the payment; the legs of before stay as they are, but for their mark.
+func (w *watched) complete(t *rapid.T) {
+	before := slices.Clone(w.Legs)
+	was := w.State
+	c := payment.Completion{DecideBy: w.now.Add(time.Minute), AutoConfirm: rapid.Bool().Draw(t, "auto again")}
+	for i := range rapid.IntRange(0, 12).Draw(t, "candidates again") {
+		c.Candidates = append(c.Candidates, payment.Candidate{GrantID: fmt.Sprintf("n-%d", i), Region: "310000"})
+	}
+	effects, code := w.Complete(w.now, c)
+	if code != "" {
+		if len(effects) > 0 || w.State != was || !slices.Equal(before, w.Legs) {
+			t.Fatalf("a refused completion changed the payment: %+v", w.Legs)
+		}
+		return
+	}
+	if was != payment.Declined && was != payment.Releasing || !w.now.Before(w.CompleteBy) {
+		t.Fatalf("completed while %s, at %s", was, w.now)
+	}
+	for i := range before {
+		before[i].Earlier = true
+		if before[i] != w.Legs[i] {
+			t.Fatalf("a completion changed leg %d: %+v", i, w.Legs[i])
+		}
+	}
+	w.did(t, "complete", effects)
 }
 
 // TestAnythingGoes holds the invariants against homes and platforms that say anything at any time.
@@ -310,7 +351,22 @@ func TestHonestHomes(t *testing.T) {
 		w.before = d.before
 		for range 400 {
 			if !w.Open() {
-				break
+				if w.CompletableUntil().IsZero() {
+					break
+				}
+				if len(w.Legs) <= payment.LegsMax && rapid.Bool().Draw(t, "completed") {
+					effects, code := w.Complete(w.now, payment.Completion{
+						Candidates: []payment.Candidate{{GrantID: "g-again", Region: "110000"}}, DecideBy: w.now.Add(time.Minute),
+					})
+					if code != "" && w.now.Before(w.CompleteBy) {
+						t.Fatalf("not completed: %s", code)
+					}
+					tell("complete", effects)
+					continue
+				}
+				w.now = w.Wake()
+				tell("time", w.Expire(w.now))
+				continue
 			}
 			legs := slices.Sorted(maps.Keys(homes))
 			waiting := slices.DeleteFunc(legs, func(i int) bool { return len(homes[i].answers) == 0 })

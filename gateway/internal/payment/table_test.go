@@ -21,10 +21,23 @@ var start = time.Date(2026, 11, 20, 2, 0, 0, 0, time.UTC)
 
 const decideIn = 15 * time.Minute
 
+// window is how long after start an emergency can be completed.
+const window = 14 * 24 * time.Hour
+
+// again is an attempt to complete a payment with one grant, one more being suspended.
+func again(now time.Time) payment.Completion {
+	return payment.Completion{
+		Candidates: []payment.Candidate{{GrantID: "g-310000-d", Region: "310000"}},
+		Declines:   []payment.Decline{{GrantID: "g-110000-a", Region: "110000", Code: policy.CodeGrantNotActive}},
+		DecideBy:   now.Add(decideIn),
+	}
+}
+
 // asked is a payment of 100.00 from three candidates, the first of which has been asked.
 func asked() *payment.Payment {
 	p := &payment.Payment{
 		ID: "p-310000-x", Amount: 10000, AllowPartial: true, DecideBy: start.Add(decideIn),
+		CompleteBy: start.Add(window),
 		Candidates: []payment.Candidate{
 			{GrantID: "g-110000-a", Region: "110000"},
 			{GrantID: "g-350100-b", Region: "350100"},
@@ -144,6 +157,14 @@ func events(h string) []event {
 		}),
 		coded("cancel", func(p *payment.Payment) ([]payment.Effect, policy.Code) { return p.Cancel(soon) }),
 		coded("cancel at decide_by", func(p *payment.Payment) ([]payment.Effect, policy.Code) { return p.Cancel(late) }),
+		coded("complete", func(p *payment.Payment) ([]payment.Effect, policy.Code) { return p.Complete(soon, again(soon)) }),
+		coded("complete, as late as can be", func(p *payment.Payment) ([]payment.Effect, policy.Code) {
+			last := start.Add(window - time.Microsecond)
+			return p.Complete(last, again(last))
+		}),
+		coded("complete, the window closed", func(p *payment.Payment) ([]payment.Effect, policy.Code) {
+			return p.Complete(start.Add(window), again(start.Add(window)))
+		}),
 		plain("time, nothing due", func(p *payment.Payment) []payment.Effect { return p.Expire(soon) }),
 		plain("time, the leg's deadline", func(p *payment.Payment) []payment.Effect {
 			return p.Expire(start.Add(payment.LegWait))
@@ -182,6 +203,9 @@ func legs(p *payment.Payment) string {
 		}
 		if l.Claim {
 			s += "(claim)"
+		}
+		if l.Earlier {
+			s += "(earlier)"
 		}
 		if l.State == payment.LegCaptured {
 			s += " " + l.Captured.String()
@@ -289,6 +313,7 @@ func TestLegTransitions(t *testing.T) {
 			before := p.Legs[1]
 			e.do(p)
 			l := p.Legs[1]
+			before.Earlier = l.Earlier
 			if s.Final() && l != before {
 				t.Errorf("%s, %s: a final leg moved to %+v", s, e.name, l)
 			}
