@@ -125,6 +125,11 @@ type AuditGrant struct {
 	Annual     int64     `json:"annual"`
 	Status     string    `json:"status"`
 	Since      time.Time `json:"since,omitzero"` // these limits are in force; holds checked before had others
+
+	// Of a virtual limit: what is left of it, held from the account under a reference of the grant's own.
+	Account  string `json:"account,omitempty"`
+	Reserve  int64  `json:"reserve,omitempty"`
+	Reserved int64  `json:"reserved,omitempty"` // what the core system holds of it
 }
 
 // AuditBill is what the payments of one bill hold or took together.

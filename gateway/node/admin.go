@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -215,12 +216,25 @@ func (a *audit) accounts(v ledger.View) error {
 }
 
 func (a *audit) grants(v ledger.View) error {
-	return v.Grants(func(g *ledger.GrantRecord) bool {
-		return a.line(client.AuditLine{Grant: &client.AuditGrant{
+	var failed error
+	err := v.Grants(func(g *ledger.GrantRecord) bool {
+		line := client.AuditGrant{
 			ID: g.ID, PerPayment: g.Terms.PerPaymentLimit.Fen(), Annual: g.Terms.AnnualLimit.Fen(),
 			Status: string(g.EffectiveStatus(policy.Day(a.n.deps.Clock()))), Since: g.ChangedAt,
-		}})
+		}
+		if g.Reserve.Number > 0 && a.n.ledger.Book() != nil {
+			var found adapters.Hold
+			if found, failed = v.BookHold(g.ReserveRef()); failed != nil {
+				return false
+			}
+			line.Account, line.Reserve = string(g.Payer), g.Reserve.Left.Fen()
+			if found.State == adapters.HoldOpen {
+				line.Reserved = found.Held
+			}
+		}
+		return a.line(client.AuditLine{Grant: &line})
 	})
+	return errors.Join(failed, err)
 }
 
 func (a *audit) holds(v ledger.View) error {

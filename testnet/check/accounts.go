@@ -27,6 +27,7 @@ type account struct {
 	client.AuditAccount
 	movements []*client.AuditMovement
 	holds     []*client.AuditHold
+	reserves  []*client.AuditGrant
 }
 
 func (b *books) checkAccount(id string, items []accountItem) error {
@@ -43,6 +44,8 @@ func (b *books) checkAccount(id string, items []accountItem) error {
 			a.movements = append(a.movements, item.Movement)
 		case item.Hold != nil:
 			a.holds = append(a.holds, item.Hold)
+		case item.Reserve != nil:
+			a.reserves = append(a.reserves, item.Reserve)
 		}
 	}
 	if !found {
@@ -113,9 +116,16 @@ func (b *books) checkBalance(a *account) {
 	}
 }
 
-// checkOpenHolds is I-2.
+// checkOpenHolds is I-2. What is left of virtual limits is held too.
 func (b *books) checkOpenHolds(a *account) {
 	var open int64
+	for _, g := range a.reserves {
+		open += g.Reserved
+		if g.Reserve != g.Reserved || g.Status == client.GrantRevoked && g.Reserve != 0 {
+			b.report.fail(OpenHolds, "grant %s is %s with %d fen reserved, the core system holds %d", g.ID, g.Status, g.Reserve,
+				g.Reserved)
+		}
+	}
 	for _, h := range a.holds {
 		if h.CoreState == coreOpen {
 			open += h.CoreHeld

@@ -22,6 +22,7 @@ type accountItem struct {
 	Account  *client.AuditAccount  `json:"a,omitempty"`
 	Movement *client.AuditMovement `json:"m,omitempty"`
 	Hold     *client.AuditHold     `json:"h,omitempty"`
+	Reserve  *client.AuditGrant    `json:"r,omitempty"` // a virtual limit
 }
 
 // grantItem is one line about a grant.
@@ -69,7 +70,11 @@ func (b *books) line(l client.AuditLine) error {
 		b.counted.Movements++
 		return b.accounts.put(l.Movement.Account, accountItem{Movement: l.Movement})
 	case l.Grant != nil:
-		return b.grants.put(l.Grant.ID, grantItem{Grant: l.Grant})
+		err := b.grants.put(l.Grant.ID, grantItem{Grant: l.Grant})
+		if l.Grant.Account != "" {
+			err = errors.Join(err, b.accounts.put(l.Grant.Account, accountItem{Reserve: l.Grant}))
+		}
+		return err
 	case l.Hold != nil:
 		return b.hold(l.Hold)
 	case l.Payment != nil:

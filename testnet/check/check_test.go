@@ -176,6 +176,14 @@ func TestPlantedViolations(t *testing.T) {
 		{"holds above the floor", check.OpenHolds, func(p parts) { p.rules.Floor = 85001 }},
 		{"released and still held", check.OpenHolds, func(p parts) { p.open.State = "released" }},
 		{"hold on no account", check.OpenHolds, func(p parts) { p.open.Account = "a2" }},
+		{"reserve lost in the core", check.OpenHolds, func(p parts) { p.grant.Account, p.grant.Reserve = "a1", 700 }},
+		{"reserve that counts nowhere", check.OpenHolds, func(p parts) {
+			p.grant.Account, p.grant.Reserve, p.grant.Reserved = "a1", 700, 700
+		}},
+		{"reserve of a revoked grant", check.OpenHolds, func(p parts) {
+			p.grant.Account, p.grant.Reserve, p.grant.Reserved, p.grant.Status = "a1", 700, 700, "revoked"
+			p.account.Held += 700
+		}},
 		{"other amount at home", check.LegsAndHolds, func(p parts) { p.open.Amount, p.open.CoreHeld = 4999, 4999 }},
 		{"other outcome at home", check.LegsAndHolds, func(p parts) { p.hold.State = "released" }},
 		{"hold without a leg", check.LegsAndHolds, func(p parts) { p.waiting.Legs = nil }},

@@ -90,6 +90,12 @@ func (b *books) openHolds(p *page) {
 				h.Amount, h.Captured, h.CoreState, h.CoreHeld, h.CoreCaptured)
 		}
 	}
+	for _, g := range p.grants {
+		open[g.Account] += g.Reserved
+		if g.Reserve != g.Reserved {
+			b.w.story.fault("I-2 grant %s reserves %d fen, the core system holds %d", g.ID, g.Reserve, g.Reserved)
+		}
+	}
 	for name, a := range p.accounts {
 		if open[name] != a.Held || a.Held > max(0, a.Balance-ruleAt(p.rules, p.end.Stamp).Floor) {
 			b.w.story.fault("I-2 account %s of %s holds %d fen of %d, its open holds are %d", name, p.region, a.Held, a.Balance,
