@@ -59,8 +59,9 @@ type AuditHold struct {
 	Amount      int64  `json:"amount"` // placed
 	Take        int64  `json:"take"`   // decided to capture
 	Captured    int64  `json:"captured"`
-	Refunded    int64  `json:"refunded"`
-	Year        int    `json:"year"` // business year that its limits were checked in
+	Refunded    int64  `json:"refunded"`  // of what was captured, as the log has it
+	Refunding   int64  `json:"refunding"` // what refunds under way may still give back
+	Year        int    `json:"year"`      // business year that its limits were checked in
 	Purpose     string `json:"purpose"`
 	VisitRegion string `json:"visit_region"`
 	VisitID     string `json:"visit_id"`
@@ -76,6 +77,17 @@ type AuditHold struct {
 	CoreState    string `json:"core_state,omitempty"` // none, open, captured, released, refused
 	CoreHeld     int64  `json:"core_held"`
 	CoreCaptured int64  `json:"core_captured"`
+	CoreRefunded int64  `json:"core_refunded"`
+
+	Returns []AuditReturn `json:"returns,omitempty"` // its refunds
+}
+
+// AuditReturn is the home's record of one refund of one leg.
+type AuditReturn struct {
+	RefundID string    `json:"refund_id"`
+	Amount   int64     `json:"amount"`
+	State    string    `json:"state"`             // requested, voiding, done, failed
+	EndedAt  time.Time `json:"ended_at,omitzero"` // what is done counts no more from here on
 }
 
 // AuditPayment is the origin's record.
@@ -89,6 +101,7 @@ type AuditPayment struct {
 	Held           int64      `json:"held"`
 	Confirmed      int64      `json:"confirmed"`
 	Captured       int64      `json:"captured"`
+	Refunded       int64      `json:"refunded"`
 	BillKey        string     `json:"bill_key"` // equal for the payments of one bill
 	Institution    string     `json:"institution"`
 	VisitID        string     `json:"visit_id"`
@@ -108,6 +121,9 @@ type AuditLeg struct {
 	Share    int64  `json:"share"`  // of what was confirmed
 	Captured int64  `json:"captured"`
 	GivenUp  bool   `json:"given_up"` // not answered in time: released, whatever comes
+
+	Refunded  int64 `json:"refunded"`
+	Refunding int64 `json:"refunding"` // what refunds under way may still give back
 }
 
 // AuditRules is one version of the region's rules and from when it holds.

@@ -13,6 +13,7 @@ import (
 	"gongji/adapters"
 	"gongji/consensus"
 	"gongji/gateway/client"
+	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/payment"
@@ -246,6 +247,12 @@ func (a *audit) holds(v ledger.View) error {
 			Captured: h.Captured.Fen(), Year: h.Year, Purpose: string(h.Purpose), VisitRegion: h.Origin, VisitID: h.VisitID,
 			LimitedBy: string(h.LimitedBy), Code: string(h.Code), Checked: h.Checked, CheckedAt: h.CheckedAt,
 			PlacedAt: h.Placed, EndedAt: h.Ended, DecideBy: h.DecideBy,
+			Refunded: h.Refunded.Fen(), Refunding: h.Refunding.Fen(),
+		}
+		if h.State == hold.Captured {
+			if line.Returns, failed = returnsOf(v, h.ID); failed != nil {
+				return false
+			}
 		}
 		if b := a.n.ledger.Book(); b != nil {
 			var found adapters.Hold
@@ -253,7 +260,7 @@ func (a *audit) holds(v ledger.View) error {
 				return false
 			}
 			line.CoreState, line.CoreHeld, line.CoreCaptured = found.State.String(), found.Held, found.Captured
-			line.Refunded = found.Refunded
+			line.CoreRefunded = found.Refunded
 		}
 		a.end.Holds++
 		return a.line(client.AuditLine{Hold: &line})
@@ -264,12 +271,23 @@ func (a *audit) holds(v ledger.View) error {
 	return err
 }
 
+func returnsOf(v ledger.View, holdID string) ([]client.AuditReturn, error) {
+	list, err := v.ReturnsOf(holdID)
+	var out []client.AuditReturn
+	for _, r := range list {
+		out = append(out, client.AuditReturn{
+			RefundID: r.RefundID, Amount: r.Amount.Fen(), State: r.State.String(), EndedAt: r.Ended,
+		})
+	}
+	return out, err
+}
+
 func (a *audit) payments(v ledger.View) error {
 	return v.Payments(func(p *ledger.PaymentRecord) bool {
 		line := client.AuditPayment{
 			ID: p.ID, State: p.State.String(), Cause: cause(p.Cause), Amount: p.Amount.Fen(),
 			SelfBorne: p.Bill.SelfBorne.Fen(), OwnAccountPaid: p.Bill.OwnPaid.Fen(), Held: p.Held.Fen(),
-			Confirmed: p.Confirmed.Fen(), Captured: p.CapturedSum().Fen(), BillKey: p.Institution + "/" + p.Bill.ID,
+			Confirmed: p.Confirmed.Fen(), Captured: p.CapturedSum().Fen(), Refunded: p.RefundedSum().Fen(), BillKey: p.Institution + "/" + p.Bill.ID,
 			Institution: p.Institution, VisitID: p.VisitID, Created: p.Created, DecideBy: p.DecideBy,
 		}
 		for i := range p.Legs {
@@ -277,6 +295,7 @@ func (a *audit) payments(v ledger.View) error {
 			line.Legs = append(line.Legs, client.AuditLeg{
 				HoldID: l.HoldID, GrantID: l.GrantID, Region: l.Region, State: l.State.String(), Asked: l.Asked.Fen(),
 				Amount: l.Amount.Fen(), Share: l.Share.Fen(), Captured: l.Captured.Fen(), GivenUp: l.GivenUp,
+				Refunded: l.Refunded.Fen(), Refunding: l.Refunding.Fen(),
 			})
 		}
 		a.end.Payments++

@@ -108,7 +108,7 @@ func (b *books) checkBalance(a *account) {
 	}
 	var captured, refunded int64
 	for _, h := range a.holds {
-		captured, refunded = captured+h.Captured, refunded+h.Refunded
+		captured, refunded = captured+h.Captured, refunded+h.CoreRefunded
 	}
 	if captured != a.Captured || refunded != a.Refunded {
 		b.report.fail(Balances, "account %s of %s lost %d fen, its holds took %d", a.Account, b.region,
@@ -140,12 +140,22 @@ func (b *books) checkOpenHolds(a *account) {
 	}
 }
 
-// event is a moment at which a hold begins or ceases to count.
+// event is a moment at which a hold begins or ceases to count, wholly or in part.
 type event struct {
 	at    time.Time
 	order int // of what has one stamp: what ended before, then what began, then what ended as it began
 	hold  *client.AuditHold
 	begin bool
+	gain  int64 // by how much it changes what counts
+}
+
+// ends is the end of a hold, or of a refund of it: what it frees is free from then on.
+func ends(at time.Time, h *client.AuditHold, gain int64) event {
+	order := 0
+	if !at.After(h.CheckedAt) {
+		order = 2
+	}
+	return event{at: at, order: order, hold: h, gain: gain}
 }
 
 // events are those of the holds that ever counted, in the order of the log. A hold that was asked for and given back
@@ -156,27 +166,18 @@ func events(holds []*client.AuditHold) []event {
 		if !h.Checked || h.Amount == 0 || (h.EndedAt.Equal(h.CheckedAt) && h.Captured == 0) {
 			continue
 		}
-		out = append(out, event{at: h.CheckedAt, order: 1, hold: h, begin: true})
+		out = append(out, event{at: h.CheckedAt, order: 1, hold: h, begin: true, gain: h.Amount})
 		if !h.EndedAt.IsZero() {
-			order := 0
-			if !h.EndedAt.After(h.CheckedAt) {
-				order = 2
+			out = append(out, ends(h.EndedAt, h, h.Captured-h.Amount))
+		}
+		for _, r := range h.Returns {
+			if r.State == refundDone {
+				out = append(out, ends(r.EndedAt, h, -r.Amount)) // back to the year and visit of its hold
 			}
-			out = append(out, event{at: h.EndedAt, order: order, hold: h})
 		}
 	}
 	slices.SortStableFunc(out, func(x, y event) int { return cmp.Or(x.at.Compare(y.at), cmp.Compare(x.order, y.order)) })
 	return out
-}
-
-// gain is by how much the event changes what counts. A refund gives back to the year of its hold; when is not in
-// the hold's line, so it counts from the hold's end, which can only hide a fault between the two, never make one
-// up.
-func (e event) gain() int64 {
-	if e.begin {
-		return e.hold.Amount
-	}
-	return e.hold.Captured - e.hold.Refunded - e.hold.Amount
 }
 
 // replay is I-7 for what is counted by account: quota of the year, visit limit, retained floor.
@@ -185,8 +186,8 @@ func (b *books) replay(a *account) {
 	for _, e := range events(a.holds) {
 		h := e.hold
 		visit := h.VisitRegion + " " + h.VisitID
-		years[h.Year] += e.gain()
-		visits[visit] += e.gain()
+		years[h.Year] += e.gain
+		visits[visit] += e.gain
 		if !e.begin {
 			continue
 		}
@@ -238,7 +239,7 @@ func (b *books) checkGrant(id string, items []grantItem) error {
 	years := map[int]int64{}
 	for _, e := range events(holds) {
 		h := e.hold
-		years[h.Year] += e.gain()
+		years[h.Year] += e.gain
 		if !e.begin || h.CheckedAt.Before(grant.Since) {
 			continue
 		}

@@ -18,6 +18,9 @@ const (
 	releasing     = "releasing"
 	released      = "released"
 	captureFailed = "capture_failed"
+
+	refundDone   = "done"
+	refundFailed = "failed"
 )
 
 // checkHold is I-4 for a hold, and that the core system's record of it says the same.
@@ -39,6 +42,7 @@ func (b *books) checkHold(h *client.AuditHold) {
 			b.report.fail(OpenHolds, "hold %s captured %d fen, its core system says %q and %d", h.ID, h.Captured,
 				h.CoreState, h.CoreCaptured)
 		}
+		b.checkReturns(h)
 	case declined, released, captureFailed:
 		if open || h.CoreCaptured != 0 || h.Captured != 0 {
 			b.report.fail(OpenHolds, "hold %s is %s, its core system says %q", h.ID, h.State, h.CoreState)
@@ -46,15 +50,41 @@ func (b *books) checkHold(h *client.AuditHold) {
 	}
 }
 
+// checkReturns: what refunds gave back is what the core system gave back, as far as it has answered.
+func (b *books) checkReturns(h *client.AuditHold) {
+	var done, open int64
+	for _, r := range h.Returns {
+		switch r.State {
+		case refundDone:
+			done += r.Amount
+		case refundFailed:
+		default:
+			open += r.Amount
+		}
+	}
+	if done != h.Refunded || open != h.Refunding || h.CoreRefunded < done || h.CoreRefunded > done+open {
+		b.report.fail(Balances, "hold %s gave %d fen back and %d are on their way, its refunds say %d and %d, its core "+
+			"system %d", h.ID, h.Refunded, h.Refunding, done, open, h.CoreRefunded)
+	}
+	if done+open > h.Captured {
+		b.report.fail(Bounds, "hold %s: captured %d fen, refunded %d, %d on their way", h.ID, h.Captured, done, open)
+	}
+}
+
 // checkPayment is I-4 and I-5 for a payment.
 func (b *books) checkPayment(p *client.AuditPayment) {
-	var sum int64
+	var sum, back int64
 	for i := range p.Legs {
 		l := &p.Legs[i]
-		sum += l.Captured
-		if l.Captured > l.Amount || l.Amount > l.Asked || min(l.Captured, l.Amount) < 0 {
-			b.report.fail(Bounds, "leg %s: asked %d, held %d, captured %d fen", l.HoldID, l.Asked, l.Amount, l.Captured)
+		sum, back = sum+l.Captured, back+l.Refunded
+		if l.Captured > l.Amount || l.Amount > l.Asked || l.Refunded+l.Refunding > l.Captured ||
+			min(l.Captured, l.Amount, l.Refunded, l.Refunding) < 0 {
+			b.report.fail(Bounds, "leg %s: asked %d, held %d, captured %d, refunded %d, on their way back %d fen", l.HoldID,
+				l.Asked, l.Amount, l.Captured, l.Refunded, l.Refunding)
 		}
+	}
+	if back != p.Refunded {
+		b.report.fail(Bounds, "payment %s: refunded %d fen, its legs %d", p.ID, p.Refunded, back)
 	}
 	if sum != p.Captured || p.Captured > p.Held || p.Confirmed > p.Held || p.Held > p.Amount ||
 		p.Amount > p.SelfBorne-p.OwnAccountPaid {
@@ -76,7 +106,7 @@ func counts(p *client.AuditPayment) int64 {
 	case capturing:
 		return p.Confirmed
 	case captured:
-		return p.Captured
+		return p.Captured - p.Refunded
 	}
 	return 0
 }
@@ -152,6 +182,11 @@ func (p *pass) pair(leg, hold legItem) {
 	}
 	// What was never heard of placed (given up, or released before the answer) has no amount at the origin.
 	unheard := l.Amount == 0 && (l.State == released || l.State == declined)
+	// The home gives back first, and the origin hears of it.
+	if h.Refunded < l.Refunded || h.Refunded > l.Refunded+l.Refunding {
+		p.report.fail(LegsAndHolds, "leg %s: refunded %d fen, %d on their way; its hold: refunded %d", l.HoldID, l.Refunded,
+			l.Refunding, h.Refunded)
+	}
 	if l.Captured != h.Captured || (l.Amount != h.Amount && !unheard) || l.GrantID != h.GrantID {
 		p.report.fail(LegsAndHolds, "leg %s: held %d, captured %d fen; its hold: held %d, captured %d fen", l.HoldID,
 			l.Amount, l.Captured, h.Amount, h.Captured)

@@ -127,7 +127,7 @@ func (p *page) addCore(r *region) {
 			continue
 		}
 		rec.CoreState, rec.CoreHeld, rec.CoreCaptured = h.Hold.State.String(), h.Hold.Held, h.Hold.Captured
-		rec.Refunded = h.Hold.Refunded
+		rec.CoreRefunded = h.Hold.Refunded
 		if h.Number != "" {
 			names[h.Number] = rec.Account
 		}

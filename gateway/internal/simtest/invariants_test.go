@@ -54,11 +54,15 @@ func (b *books) balances(p *page) {
 			b.w.story.fault("I-1 account %s of %s: its movements end at %d and %d", name, p.region, balance, held)
 		}
 	}
-	captured := map[string]int64{}
+	captured, refunded := map[string]int64{}, map[string]int64{}
 	for _, h := range p.holds {
 		captured[h.Account] += h.Captured
+		refunded[h.Account] += h.Refunded
 	}
 	for name, a := range p.accounts {
+		if refunded[name] != a.Refunded {
+			b.w.story.fault("I-1 account %s of %s got %d fen back, its holds gave %d", name, p.region, a.Refunded, refunded[name])
+		}
 		if captured[name] != a.Captured {
 			b.w.story.fault("I-1 account %s of %s lost %d fen, its holds took %d", name, p.region, a.Captured, captured[name])
 		}
@@ -79,7 +83,7 @@ func (b *books) openHolds(p *page) {
 		case "placed", "in_doubt":
 			ok = isOpen && h.CoreHeld == h.Amount
 		case "captured":
-			ok = h.CoreState == "captured" && h.CoreCaptured == h.Captured
+			ok = h.CoreState == "captured" && h.CoreCaptured == h.Captured && h.CoreRefunded == h.Refunded
 		case "declined", "released", "capture_failed":
 			ok = !isOpen && h.CoreCaptured == 0 && h.Captured == 0
 		case "not in the log":
@@ -141,6 +145,10 @@ func (b *books) pair(pay *client.AuditPayment, l *client.AuditLeg, home *page) {
 		b.w.story.fault("I-3 leg %s of %s is %s, its hold is %s", l.HoldID, pay.ID, l.State, h.State)
 	}
 	unheard := l.Amount == 0 && l.State != "captured"
+	if l.Refunded != h.Refunded || l.Refunding != 0 || h.Refunding != 0 {
+		b.w.story.fault("I-3 leg %s: %d fen are back and %d on their way; its hold %d and %d", l.HoldID, l.Refunded,
+			l.Refunding, h.Refunded, h.Refunding)
+	}
 	if l.Captured != h.Captured || (l.Amount != h.Amount && !unheard) {
 		b.w.story.fault("I-3 leg %s has %d fen, captured %d; its hold %d and %d", l.HoldID, l.Amount, l.Captured, h.Amount,
 			h.Captured)
@@ -151,14 +159,19 @@ func (b *books) pair(pay *client.AuditPayment, l *client.AuditLeg, home *page) {
 func (b *books) bounds(p *page) {
 	used, most := map[string]int64{}, map[string]int64{}
 	for _, h := range p.holds {
-		if h.Captured > h.Amount || (h.Amount > h.Asked && h.State != "not in the log") || h.Refunded > h.Captured {
-			b.w.story.fault("I-4 hold %s: asked %d, held %d, captured %d", h.ID, h.Asked, h.Amount, h.Captured)
+		if h.Captured > h.Amount || (h.Amount > h.Asked && h.State != "not in the log") || h.Refunded+h.Refunding > h.Captured ||
+			h.CoreRefunded > h.CoreCaptured || min(h.Refunded, h.Refunding) < 0 {
+			b.w.story.fault("I-4 hold %s: asked %d, held %d, captured %d, back %d and %d, in the core %d", h.ID, h.Asked,
+				h.Amount, h.Captured, h.Refunded, h.Refunding, h.CoreRefunded)
 		}
 	}
 	for _, pay := range p.payments {
-		var sum, share int64
+		var sum, share, back int64
 		for _, l := range pay.Legs {
-			sum, share = sum+l.Captured, share+l.Share
+			sum, share, back = sum+l.Captured, share+l.Share, back+l.Refunded
+			if l.Refunded+l.Refunding > l.Captured || min(l.Refunded, l.Refunding) < 0 {
+				b.w.story.fault("I-4 leg %s: captured %d, back %d and %d", l.HoldID, l.Captured, l.Refunded, l.Refunding)
+			}
 			if l.Captured > l.Amount || l.Amount > l.Asked || l.Captured > l.Share {
 				b.w.story.fault("I-4 leg %s: asked %d, held %d, share %d, captured %d", l.HoldID, l.Asked, l.Amount, l.Share,
 					l.Captured)
@@ -171,6 +184,9 @@ func (b *books) bounds(p *page) {
 		}
 		if pay.State == "captured" && pay.Captured != pay.Confirmed {
 			b.w.story.fault("I-4 payment %s took %d fen of %d that were confirmed", pay.ID, pay.Captured, pay.Confirmed)
+		}
+		if back != pay.Refunded {
+			b.w.story.fault("I-4 payment %s has %d fen back, its legs %d", pay.ID, pay.Refunded, back)
 		}
 		used[pay.BillKey] += takes(pay)
 		most[pay.BillKey] = max(most[pay.BillKey], pay.SelfBorne-pay.OwnAccountPaid)
@@ -192,7 +208,7 @@ func takes(p *client.AuditPayment) int64 {
 	case "capturing":
 		return p.Confirmed
 	case "captured":
-		return p.Captured
+		return p.Captured - p.Refunded
 	}
 	return 0
 }
@@ -221,6 +237,11 @@ func events(holds map[string]*client.AuditHold) []event {
 				order = 2
 			}
 			out = append(out, event{h.EndedAt, order, h, h.Captured - h.Amount})
+		}
+		for _, r := range h.Returns {
+			if r.State == "done" {
+				out = append(out, event{r.EndedAt, 0, h, -r.Amount})
+			}
 		}
 	}
 	slices.SortFunc(out, func(x, y event) int {

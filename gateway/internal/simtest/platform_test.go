@@ -158,13 +158,14 @@ type visit struct {
 	form   client.PaymentRequest
 
 	id        string
-	last      client.Payment // newest answer
-	answered  bool           // last holds one
-	refused   string         // code of the problem that answered the first request
-	unknowns  int            // attempts of it that got no answer
-	confirmed int64          // the amount of a confirm that was answered with the payment; 0: none was
-	decided   string         // code of the problem that answered the decision
-	took      wish           // of the decision that was answered
+	last      client.Payment  // newest answer
+	answered  bool            // last holds one
+	refused   string          // code of the problem that answered the first request
+	unknowns  int             // attempts of it that got no answer
+	confirmed int64           // the amount of a confirm that was answered with the payment; 0: none was
+	decided   string          // code of the problem that answered the decision
+	took      wish            // of the decision that was answered
+	refunds   []client.Refund // that were answered
 }
 
 // planVisits draws the payments.
@@ -261,11 +262,11 @@ func (v *visit) live() {
 		time.Sleep(12 * time.Second)
 		v.look()
 	}
-	if v.last.Status != client.PaymentHeld || v.wish == auto || v.wish == leaveIt {
-		return
+	if v.last.Status == client.PaymentHeld && v.wish != auto && v.wish != leaveIt {
+		time.Sleep(v.wait)
+		v.decide()
 	}
-	time.Sleep(v.wait)
-	v.decide()
+	v.giveBack()
 }
 
 // decide sends the platform's word and remembers the answer.
@@ -365,6 +366,8 @@ func (v *visit) compare(p client.Payment) {
 		v.w.story.fault("payment %s held %s and then %s", p.PaymentID, a.Held, p.Held)
 	case a.Status == p.Status && p.CashDue != a.CashDue:
 		v.w.story.fault("payment %s had %s and then %s cash due", p.PaymentID, a.CashDue, p.CashDue)
+	case fen(p.Refunded) < fen(a.Refunded) || fen(p.Refunded) > fen(p.Captured):
+		v.w.story.fault("payment %s had %s and then %s of %s back", p.PaymentID, a.Refunded, p.Refunded, p.Captured)
 	case a.Status == client.PaymentCaptured && p.Captured != a.Captured:
 		v.w.story.fault("payment %s captured %s and then %s", p.PaymentID, a.Captured, p.Captured)
 	}

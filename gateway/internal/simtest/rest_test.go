@@ -25,13 +25,14 @@ func (b *books) restless() string {
 				return fmt.Sprintf("payment %s is %s", id, pay.State)
 			}
 			for _, l := range pay.Legs {
-				if !final(l.State) {
-					return fmt.Sprintf("leg %s is %s, its payment is %s", l.HoldID, l.State, pay.State)
+				if !final(l.State) || l.Refunding != 0 {
+					return fmt.Sprintf("leg %s is %s, its payment is %s, %d fen are on their way back", l.HoldID, l.State, pay.State,
+						l.Refunding)
 				}
 			}
 		}
 		for id, h := range p.holds {
-			if !final(h.State) && h.State != "not in the log" && h.Origin != ghostRegion {
+			if (!final(h.State) || h.Refunding != 0) && h.State != "not in the log" && h.Origin != ghostRegion {
 				return fmt.Sprintf("hold %s is %s in %s", id, h.State, r.code)
 			}
 		}

@@ -171,6 +171,7 @@ func (v *visit) verify() {
 		w.story.fault("payment %s exists, and %s was refused as %s", p.PaymentID, id, v.refused)
 	}
 	v.verifyEnd(p)
+	v.verifyRefunds(p)
 }
 
 // verifyEnd holds the decision against the end, and the cash against both.
