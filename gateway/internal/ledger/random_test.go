@@ -30,6 +30,7 @@ type world struct {
 type coreAccount struct {
 	held, captured money.Amount
 	dead           bool
+	returns        map[string]money.Amount // what was given back, by refund; 0: refused, and remembered
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -88,6 +89,8 @@ func (w *world) step() {
 		w.answer()
 	case n == 24 && w.rng.IntN(4) == 0:
 		w.changeGrant()
+	case n < 28 && len(w.payments) > 0:
+		w.giveBack()
 	default:
 		w.carryOne()
 		w.carryOne()
@@ -157,11 +160,18 @@ func (w *world) answer() {
 		return
 	}
 	id := calls[w.rng.IntN(len(calls))]
-	h, err := w.view(shanghai).Hold(id)
-	if err != nil {
+	var c ledger.Command
+	if r, err := w.view(shanghai).Return(id); err != nil {
 		w.t.Fatal(err)
+	} else if r != nil {
+		c = w.carryBack(r)
+	} else {
+		h, err := w.view(shanghai).Hold(id)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c = w.carryOut(h)
 	}
-	c := w.carryOut(h)
 	if w.rng.IntN(5) == 0 {
 		return // lost: it is called again
 	}
@@ -175,7 +185,7 @@ func (w *world) carryOut(h *ledger.HoldRecord) *ledger.CoreResult {
 	c := &ledger.CoreResult{HoldID: h.ID, Call: h.Calls()}
 	k := w.core[h.ID]
 	if k == nil {
-		k = &coreAccount{}
+		k = &coreAccount{returns: map[string]money.Amount{}}
 		w.core[h.ID] = k
 	}
 	p, err := w.view(shanghai).Person(h.Account)
@@ -226,8 +236,14 @@ func (w *world) settle() {
 		w.pass(2 * time.Minute)
 		open := len(w.view(shanghai).Calls())
 		for _, id := range w.payments {
-			if w.payment(id).Open() {
+			p := w.payment(id)
+			if p.Open() {
 				open++
+			}
+			for i := range p.Legs {
+				if p.Legs[i].Refunding != 0 {
+					open++
+				}
 			}
 		}
 		if open == 0 {
@@ -252,6 +268,7 @@ func TestRandomWorlds(t *testing.T) {
 			w.legsAgree()
 			w.booksAgree()
 			w.billsAgree()
+			w.refundsAgree()
 			if len(w.payments) < 30 {
 				t.Errorf("only %d payments", len(w.payments))
 			}
@@ -291,14 +308,14 @@ func (w *world) legsAgree() {
 	}
 }
 
-// booksAgree: the balance is the opening less what was captured, nothing is held, and the year's quota was kept (I-1,
+// booksAgree: the balance is the opening less what was captured and is not back, nothing is held, and the year's quota was kept (I-1,
 // I-2, I-7).
 func (w *world) booksAgree() {
 	w.t.Helper()
 	taken := map[string]money.Amount{}
 	for _, r := range w.order {
 		err := w.view(r).Holds(func(h *ledger.HoldRecord) bool {
-			taken[h.Account] += h.Captured
+			taken[h.Account] += h.Captured - h.Refunded
 			return true
 		})
 		if err != nil {
@@ -342,7 +359,7 @@ func (w *world) billsAgree() {
 		used := map[[2]string]money.Amount{}
 		err := w.view(r).Payments(func(p *ledger.PaymentRecord) bool {
 			key := [2]string{p.Institution, p.Bill.ID}
-			if used[key] += p.CapturedSum(); p.Counted != p.CapturedSum() {
+			if used[key] += p.CapturedSum() - p.RefundedSum(); p.Counted != p.CapturedSum()-p.RefundedSum() {
 				w.t.Errorf("%s counts %s", shape(p), p.Counted)
 			}
 			return true
