@@ -287,7 +287,8 @@ func (a *audit) payments(v ledger.View) error {
 		line := client.AuditPayment{
 			ID: p.ID, State: p.State.String(), Cause: cause(p.Cause), Amount: p.Amount.Fen(),
 			SelfBorne: p.Bill.SelfBorne.Fen(), OwnAccountPaid: p.Bill.OwnPaid.Fen(), Held: p.Held.Fen(),
-			Confirmed: p.Confirmed.Fen(), Captured: p.CapturedSum().Fen(), Refunded: p.RefundedSum().Fen(), BillKey: p.Institution + "/" + p.Bill.ID,
+			Confirmed: p.Confirmed.Fen(), Captured: p.CapturedSum().Fen(), Refunded: p.RefundedSum().Fen(),
+			BillKey:     p.Institution + "/" + p.Bill.ID,
 			Institution: p.Institution, VisitID: p.VisitID, Created: p.Created, DecideBy: p.DecideBy,
 		}
 		for i := range p.Legs {

@@ -308,8 +308,8 @@ func (w *world) legsAgree() {
 	}
 }
 
-// booksAgree: the balance is the opening less what was captured and is not back, nothing is held, and the year's quota was kept (I-1,
-// I-2, I-7).
+// booksAgree: the balance is the opening less what was captured and is not back, nothing is held, and the year's quota
+// was kept (I-1, I-2, I-7).
 func (w *world) booksAgree() {
 	w.t.Helper()
 	taken := map[string]money.Amount{}

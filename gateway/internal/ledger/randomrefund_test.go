@@ -60,8 +60,8 @@ func (w *world) carryBack(r *ledger.ReturnRecord) *ledger.ReturnResult {
 	return c
 }
 
-// refundsAgree: nothing is under way, both sides of every leg say the same, the core gave back what its region says, and
-// never more than was captured (I-1, I-3, I-4).
+// refundsAgree: nothing is under way, both sides of every leg say the same, the core gave back what its region says,
+// and never more than was captured (I-1, I-3, I-4).
 func (w *world) refundsAgree() {
 	w.t.Helper()
 	ended := 0

@@ -187,8 +187,10 @@ func TestRequestedCounts(t *testing.T) {
 	f.flow()
 	f.wantRefund(id, "done 150.00; 310000 done 80.00; 110000 done 70.00")
 	f.wantAccount(f.son, "150.00", "0.00")
-	due := f.view(shanghai)
-	err := due.Open(ledger.Opened{Refunds: func(r *ledger.RefundRecord) bool { t.Errorf("%s is open", r.ID); return true }})
+	err := f.view(shanghai).Open(ledger.Opened{Refunds: func(r *ledger.RefundRecord) bool {
+		t.Errorf("%s is open", r.ID)
+		return true
+	}})
 	if err != nil {
 		t.Error(err)
 	}
@@ -200,7 +202,9 @@ func TestRefundAfterTheGrant(t *testing.T) {
 	t.Parallel()
 	f := family(t)
 	p := f.captures()
-	f.done(beijing, &ledger.RevokeGrant{Request: f.request(), GrantID: f.grantIn("110000", f.mother)})
+	for _, o := range f.offers(f.mother) {
+		f.done(federation.Region(o.Region), &ledger.RevokeGrant{Request: f.request(), GrantID: o.GrantID})
+	}
 	f.standing(f.son, policy.SchemeEmployee, policy.StatusSuspended)
 	f.directory(func(d *federation.DirectoryData) { d.Pairs = nil })
 	f.now = begins.AddDate(3, 1, 0)
@@ -209,8 +213,8 @@ func TestRefundAfterTheGrant(t *testing.T) {
 	f.wantAccount(f.son, "200.00", "0.00")
 }
 
-// TestClosedAccount: the leg of a closed account fails with that reason, what came back stays, and what failed can
-// be asked for again.
+// TestClosedAccount: the leg of a closed account fails with that reason, what came back stays, and what failed
+// can be asked for again.
 func TestClosedAccount(t *testing.T) {
 	t.Parallel()
 	f := family(t)
@@ -235,7 +239,8 @@ func TestRefundGivesLimitsBack(t *testing.T) {
 	f := family(t)
 	f.now = time.Date(2026, 12, 31, 15, 59, 50, 0, time.UTC) // 23:59:50 in Beijing
 	p := f.captures()                                        // the son's quota of the year is used up
-	f.want(f.pays(shanghai, f.mother, "100.00"), "held 100.00/100.00; 110000 declined 0.00; 310000 placed 100.00; -110000 annual_quota")
+	f.want(f.pays(shanghai, f.mother, "100.00"),
+		"held 100.00/100.00; 110000 declined 0.00; 310000 placed 100.00; -110000 annual_quota")
 	f.refunds(p, "130.00") // 80.00 of the daughter, 50.00 of the son
 	q := f.pays(shanghai, f.mother, "60.00")
 	f.want(q, "held 60.00/60.00; 110000 placed 50.00 annual_quota; 310000 placed 10.00")

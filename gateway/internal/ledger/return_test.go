@@ -36,7 +36,7 @@ func (f *fed) back(id string, call refund.Action, refused adapters.Reason, final
 }
 
 // wantReturn compares the home's record and the call that is under way.
-func (f *fed) wantReturn(id string, want refund.ReturnState, call refund.Action) *ledger.ReturnRecord {
+func (f *fed) wantReturn(id string, want refund.ReturnState, call refund.Action) {
 	f.t.Helper()
 	l := f.refund(id).Legs[0]
 	list, err := f.view(beijing).ReturnsOf(l.HoldID)
@@ -55,7 +55,6 @@ func (f *fed) wantReturn(id string, want refund.ReturnState, call refund.Action)
 	if r := list[i]; r.State != want || r.Calls() != call || named != (call != 0) {
 		f.t.Fatalf("%s with call %d (noted: %v), want %s with %d", r.State, r.Calls(), named, want, call)
 	}
-	return list[i]
 }
 
 // TestReturnPath: intent → effect → result; a late or repeated answer changes nothing.
@@ -106,8 +105,8 @@ func TestReturnWaits(t *testing.T) {
 	f.wantRefund(id, "done 60.00; 110000 done 60.00")
 }
 
-// TestReturnIsRefused: every reason of a core shows as one of the four; a core that does not remember its refusals is
-// asked for a void first.
+// TestReturnIsRefused: every reason of a core shows as one of the page's; a core that does not remember its
+// refusals is asked for a void first.
 func TestReturnIsRefused(t *testing.T) {
 	t.Parallel()
 	for reason, want := range map[adapters.Reason]string{
@@ -174,7 +173,11 @@ func TestReturnsAreTakenUp(t *testing.T) {
 		t.Errorf("%d open returns, %v", seen, err)
 	}
 	visited := 0
-	if err = f.view(beijing).Returns(func(*ledger.ReturnRecord) bool { visited++; return true }); err != nil || visited != 2 {
+	err = f.view(beijing).Returns(func(*ledger.ReturnRecord) bool {
+		visited++
+		return true
+	})
+	if err != nil || visited != 2 {
 		t.Errorf("%d returns, %v", visited, err)
 	}
 }

@@ -75,55 +75,63 @@ func TestRefundState(t *testing.T) {
 	}
 }
 
+// refunded is a payment under random refunds, with what has to hold of it.
+type refunded struct {
+	*payment.Payment
+	under       []payment.Share // not answered yet
+	back, waits money.Amount
+}
+
 // TestRefundsAtRandom: whole, partial, repeated, failed and done in any order: never beyond what was
 // captured, by leg and in sum, and what failed can be asked for again.
 func TestRefundsAtRandom(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		amounts := rapid.SliceOfN(rapid.Int64Range(0, 300), 1, payment.LegsMax).Draw(t, "captured")
-		p := capturedOf(amounts...)
-		type open struct {
-			holdID string
-			amount money.Amount
-		}
-		var under []open
-		var back, waits money.Amount
+		captured := rapid.SliceOfN(rapid.Int64Range(0, 300), 1, payment.LegsMax).Draw(t, "captured")
+		r := &refunded{Payment: capturedOf(captured...)}
 		for range rapid.IntRange(0, 40).Draw(t, "events") {
-			if len(under) > 0 && rapid.Bool().Draw(t, "answer") {
-				i := rapid.IntRange(0, len(under)-1).Draw(t, "which")
-				o := under[i]
-				under = append(under[:i], under[i+1:]...)
-				waits -= o.amount
-				if rapid.Bool().Draw(t, "done") {
-					back += o.amount
-					p.RefundEnded(o.holdID, o.amount, o.amount)
-				} else {
-					p.RefundEnded(o.holdID, o.amount, 0)
-				}
+			if len(r.under) > 0 && rapid.Bool().Draw(t, "answer") {
+				r.answer(t)
 			} else {
-				want := money.Amount(rapid.Int64Range(1, 400).Draw(t, "amount"))
-				shares, code := p.Refund(want)
-				if (code == "") != (want <= p.CapturedSum()-back-waits) {
-					t.Fatalf("%s of %s, %s back, %s on their way: %q", want, p.CapturedSum(), back, waits, code)
-				}
-				var sum money.Amount
-				for _, s := range shares {
-					sum += s.Amount
-					under = append(under, open{p.Legs[s.Leg].HoldID, s.Amount})
-				}
-				waits += sum
-				if code == "" && sum != want {
-					t.Fatalf("%s were asked, the shares are %s", want, sum)
-				}
+				r.ask(t)
 			}
-			if p.RefundedSum() != back || p.Counts() != p.CapturedSum()-back {
-				t.Fatalf("%s are back, the payment says %s and counts %s", back, p.RefundedSum(), p.Counts())
+			if r.RefundedSum() != r.back || r.Counts() != r.CapturedSum()-r.back {
+				t.Fatalf("%s are back, the payment says %s and counts %s", r.back, r.RefundedSum(), r.Counts())
 			}
-			for i := range p.Legs {
-				if l := &p.Legs[i]; l.Refunded+l.Refunding > l.Captured || l.Refunded < 0 || l.Refunding < 0 {
+			for i := range r.Legs {
+				if l := &r.Legs[i]; l.Refunded+l.Refunding > l.Captured || l.Refunded < 0 || l.Refunding < 0 {
 					t.Fatalf("leg %d: %+v", i, l)
 				}
 			}
 		}
 	})
+}
+
+func (r *refunded) answer(t *rapid.T) {
+	i := rapid.IntRange(0, len(r.under)-1).Draw(t, "which")
+	s := r.under[i]
+	r.under = append(r.under[:i], r.under[i+1:]...)
+	r.waits -= s.Amount
+	var back money.Amount
+	if rapid.Bool().Draw(t, "done") {
+		back = s.Amount
+	}
+	r.back += back
+	r.RefundEnded(r.Legs[s.Leg].HoldID, s.Amount, back)
+}
+
+func (r *refunded) ask(t *rapid.T) {
+	want := money.Amount(rapid.Int64Range(1, 400).Draw(t, "amount"))
+	shares, code := r.Refund(want)
+	if (code == "") != (want <= r.CapturedSum()-r.back-r.waits) {
+		t.Fatalf("%s of %s, %s back, %s on their way: %q", want, r.CapturedSum(), r.back, r.waits, code)
+	}
+	var sum money.Amount
+	for _, s := range shares {
+		sum += s.Amount
+	}
+	if code == "" && sum != want {
+		t.Fatalf("%s were asked, the shares are %s", want, sum)
+	}
+	r.under, r.waits = append(r.under, shares...), r.waits+sum
 }

@@ -19,8 +19,8 @@ var allowed = map[refund.ReturnState][]refund.ReturnState{
 	refund.ReturnVoiding:   {refund.ReturnDone, refund.ReturnFailed},
 }
 
-// TestReturnAtRandom: in any order and with any repeats an end stays, a refusal that nobody remembers never fails
-// without a void, and an open return has a call under way and a time to wake.
+// TestReturnAtRandom: in any order and with any repeats an end stays, a refusal that nobody remembers never
+// fails without a void, and an open return has a call under way and a time to wake.
 func TestReturnAtRandom(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -66,7 +66,8 @@ func moved(t *rapid.T, before, r *refund.Return, event string) {
 	if r.State.Final() != r.WakeAt.IsZero() || r.State.Final() != (r.Calls() == 0) {
 		t.Fatalf("%s: %+v", event, r)
 	}
-	if r.Open()+r.Back() > r.Amount || (r.Open() > 0) == r.State.Final() || r.State == refund.ReturnFailed && r.Code == "" {
+	if r.Open()+r.Back() > r.Amount || (r.Open() > 0) == r.State.Final() ||
+		r.State == refund.ReturnFailed && r.Code == "" {
 		t.Fatalf("%s: %+v", event, r)
 	}
 	if r.Ref() != before.Ref() {

@@ -91,8 +91,8 @@ func TestAnEndStays(t *testing.T) {
 	}
 }
 
-// TestResend: a leg that has not ended is told again with growing waits; a home that says nothing shows as unreachable, and
-// operators hear once of a long wait.
+// TestResend: a leg that has not ended is told again with growing waits; a home that says nothing shows as unreachable,
+// and operators hear once of a long wait.
 func TestResend(t *testing.T) {
 	t.Parallel()
 	r := twoLegs()
@@ -128,6 +128,9 @@ func TestResend(t *testing.T) {
 	}
 }
 
+// numbers are the actions as they stand in logs.
+func numbers(do []refund.Action) string { return fmt.Sprintf("%d", do) }
+
 func aReturn(amount, left int64) (*refund.Return, []refund.Action) {
 	r := &refund.Return{RefundID: "r-310000-abc-7", HoldID: "h-310000-abc-1", Origin: "310000"}
 	r.Amount = yuan(amount)
@@ -158,28 +161,40 @@ func TestReturnTable(t *testing.T) {
 		},
 		"early": func(r *refund.Return) []refund.Action { return r.Expire(r.Asked) },
 	}
-	requested, done, failed, voiding := refund.ReturnRequested, refund.ReturnDone, refund.ReturnFailed, refund.ReturnVoiding
+	const requested, done = refund.ReturnRequested, refund.ReturnDone
+	const failed, voiding = refund.ReturnFailed, refund.ReturnVoiding
 	for name, steps := range map[string][]step{
-		"done":       {{"refunded", "[3]", done, ""}, {"refused", "[]", done, ""}, {"due", "[]", done, ""}, {"voided", "[]", done, ""}},
-		"remembered": {{"remembered", "[3]", failed, closed}, {"refunded", "[]", failed, closed}, {"refused", "[]", failed, closed}},
+		"done": {
+			{"refunded", "[3]", done, ""}, {"refused", "[]", done, ""}, {"due", "[]", done, ""}, {"voided", "[]", done, ""},
+		},
+		"remembered": {
+			{"remembered", "[3]", failed, closed}, {"refunded", "[]", failed, closed}, {"refused", "[]", failed, closed},
+		},
 		"voided": {
-			{"refused", "[2]", voiding, ""}, {"refused", "[]", voiding, ""}, {"due", "[2 3]", voiding, core},
-			{"due", "[2]", voiding, core}, {"voided", "[3]", failed, closed}, {"voided", "[]", failed, closed},
+			{"refused", "[2]", voiding, ""},
+			{"refused", "[]", voiding, ""},
+			{"due", "[2 3]", voiding, core},
+			{"due", "[2]", voiding, core},
+			{"voided", "[3]", failed, closed},
+			{"voided", "[]", failed, closed},
 		},
 		"void came too late": {{"refused", "[2]", voiding, ""}, {"refunded", "[3]", done, ""}},
 		"silent": {
-			{"early", "[]", requested, ""}, {"voided", "[]", requested, ""}, {"due", "[1 3]", requested, core},
-			{"due", "[1]", requested, core}, {"refunded", "[3]", done, ""},
+			{"early", "[]", requested, ""},
+			{"voided", "[]", requested, ""},
+			{"due", "[1 3]", requested, core},
+			{"due", "[1]", requested, core},
+			{"refunded", "[3]", done, ""},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, do := aReturn(100, 100)
-			if fmt.Sprint(do) != "[1]" {
+			if numbers(do) != "[1]" {
 				t.Fatalf("begins with %v", do)
 			}
 			for i, s := range steps {
-				if do = events[s.event](r); fmt.Sprint(do) != s.do || r.State != s.state || r.Code != s.code {
+				if do = events[s.event](r); numbers(do) != s.do || r.State != s.state || r.Code != s.code {
 					t.Fatalf("step %d, %s: %v, %s %q", i, s.event, do, r.State, r.Code)
 				}
 			}
@@ -194,11 +209,15 @@ func TestReturnIsBounded(t *testing.T) {
 		amount, left int64
 		want         refund.ReturnState
 	}{
-		{100, 100, refund.ReturnRequested}, {101, 100, refund.ReturnFailed}, {1, 0, refund.ReturnFailed},
-		{0, 100, refund.ReturnFailed}, {-1, 100, refund.ReturnFailed},
+		{100, 100, refund.ReturnRequested},
+		{101, 100, refund.ReturnFailed},
+		{1, 0, refund.ReturnFailed},
+		{0, 100, refund.ReturnFailed},
+		{-1, 100, refund.ReturnFailed},
 	} {
 		r, do := aReturn(tc.amount, tc.left)
-		if r.State != tc.want || (r.State == refund.ReturnFailed) != (r.Code == policy.CodeRefundExceedsCaptured) || len(do) != 1 {
+		beyond := r.Code == policy.CodeRefundExceedsCaptured
+		if r.State != tc.want || (r.State == refund.ReturnFailed) != beyond || len(do) != 1 {
 			t.Errorf("%d of %d: %s %s %v", tc.amount, tc.left, r.State, r.Code, do)
 		}
 	}
