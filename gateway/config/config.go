@@ -42,7 +42,7 @@ type Config struct {
 	Keys      Keys       `yaml:"keys"`       // this region's secret keys
 	Crypto    Crypto     `yaml:"crypto"`     // the engine
 	Adapter   Adapter    `yaml:"adapter"`    // what keeps the money
-	RulesFile string     `yaml:"rules_file"` // the region's rules, imported once; empty: the built-in ones of the region
+	RulesFile string     `yaml:"rules_file"` // a document of rules for a region that has none yet; empty: the built-in one
 	Platforms []Platform `yaml:"platforms"`  // who may ask this region
 	Unsigned  bool       `yaml:"unsigned"`   // unsigned requests speak for the region's platform; loopback only
 	TLS       TLS        `yaml:"tls"`        // between the nodes of the region

@@ -16,6 +16,7 @@ import (
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/person"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/vault"
 )
 
@@ -79,17 +80,7 @@ func (n *Node) bringRules(ctx context.Context) error {
 	if len(n.ledger.InForce().Rules.Versions()) > 0 {
 		return nil
 	}
-	var rules policy.Rules
-	var err error
-	if n.cfg.RulesFile != "" {
-		data, readErr := os.ReadFile(n.cfg.RulesFile)
-		if readErr != nil {
-			return readErr
-		}
-		rules, err = policy.DecodeRules(data)
-	} else {
-		rules, err = policy.PilotRules(n.cfg.Region)
-	}
+	rules, err := n.firstRules()
 	if err != nil {
 		return fmt.Errorf("node: rules: %w", err)
 	}
@@ -98,6 +89,14 @@ func (n *Node) bringRules(ctx context.Context) error {
 		return fmt.Errorf("node: rules: %w", err)
 	}
 	return n.put(ctx, &ledger.SetRules{Rules: data})
+}
+
+// firstRules are those of a region that has none yet.
+func (n *Node) firstRules() (policy.Rules, error) {
+	if n.cfg.RulesFile != "" {
+		return rulebook.ReadFile(n.cfg.RulesFile)
+	}
+	return rulebook.BuiltIn(n.cfg.Region)
 }
 
 // bringDirectory takes a directory that follows the one in force, is signed and not expired.

@@ -15,6 +15,7 @@ import (
 	"gongji/gateway/config"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 )
 
 type books struct {
@@ -67,7 +68,7 @@ func TestImportedOnce(t *testing.T) {
 // rules writes a rules file with a share of its own.
 func (p *place) rules(share string) {
 	p.f.t.Helper()
-	rules, err := policy.PilotRules(p.cfg.Region)
+	rules, err := rulebook.BuiltIn(p.cfg.Region)
 	if err != nil {
 		p.f.t.Fatal(err)
 	}

@@ -211,9 +211,10 @@ type regionRules struct {
 	Region        string `json:"region"`
 	EffectiveFrom string `json:"effective_from"`
 	Rules
-	Consent      string        `json:"consent"`
-	Commitment   commitment    `json:"commitment"`
-	Institutions []institution `json:"institutions"`
+	Consent      string            `json:"consent"`
+	Commitment   commitment        `json:"commitment"`
+	Institutions []institution     `json:"institutions"`
+	Sources      map[string]string `json:"sources"`
 }
 
 type commitment struct {
@@ -234,6 +235,13 @@ func (m *making) rules() error {
 		file := regionRules{
 			Region: r.Code, EffectiveFrom: rulesFrom, Rules: r.Rules, Consent: "payer",
 			Commitment: commitment{Version: "2026-01", Text: commitmentText, TextZH: commitmentTextZH},
+			Sources:    map[string]string{},
+		}
+		for _, figure := range []string{
+			"annual_share", "retained_floor", "visit_limits", "decide_within_seconds_max", "purposes", "relations", "hotline",
+			"consent",
+		} {
+			file.Sources[figure] = "the testnet's own figures, after R-02, R-09, R-14, R-16"
 		}
 		for _, i := range r.Institutions() {
 			file.Institutions = append(file.Institutions, institution{i.Code, i.Name, i.Kind, i.Purposes})

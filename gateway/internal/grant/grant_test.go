@@ -11,6 +11,7 @@ import (
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/person"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 )
 
 const digest = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
@@ -249,7 +250,7 @@ func TestParseRefuses(t *testing.T) {
 // facts with which a grant is made.
 func facts(t testing.TB) grant.Facts {
 	t.Helper()
-	rules, err := policy.PilotRules("110000")
+	rules, err := rulebook.BuiltIn("110000")
 	if err != nil {
 		t.Fatal(err)
 	}

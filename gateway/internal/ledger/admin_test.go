@@ -12,11 +12,12 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
+	"gongji/gateway/internal/rulebook"
 )
 
 func setRules(t *testing.T, change func(r *policy.Rules)) *ledger.SetRules {
 	t.Helper()
-	r, err := policy.PilotRules("110000")
+	r, err := rulebook.BuiltIn("110000")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/wire/wirepb"
 )
 
@@ -264,7 +265,7 @@ func TestOrder(t *testing.T) {
 func TestBothConsents(t *testing.T) {
 	t.Parallel()
 	f := federationOf(t, beijing, fuzhou, shanghai)
-	rules, err := policy.PilotRules("110000")
+	rules, err := rulebook.BuiltIn("110000")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/wire"
 	"gongji/gateway/internal/wire/wirepb"
 )
@@ -117,7 +118,7 @@ func (f *fed) add(code federation.Region, outside bool) {
 	}
 	f.regions[code] = r
 	f.order = append(f.order, code)
-	rules, err := policy.PilotRules(string(code))
+	rules, err := rulebook.BuiltIn(string(code))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/payment"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/simtest/secondopinion"
 )
 
@@ -201,7 +202,7 @@ func (h *history) tell() {
 // regulate puts the same rules into the region and into the second opinion.
 func (h *history) regulate(code federation.Region, r secondopinion.Region) {
 	h.t.Helper()
-	rules, err := policy.PilotRules(string(code))
+	rules, err := rulebook.BuiltIn(string(code))
 	if err != nil {
 		h.t.Fatal(err)
 	}

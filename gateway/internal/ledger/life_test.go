@@ -9,6 +9,7 @@ import (
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/wire/wirepb"
 )
 
@@ -179,7 +180,7 @@ func TestRenounce(t *testing.T) {
 // bothConsents has Beijing ask for both.
 func (f *fed) bothConsents() {
 	f.t.Helper()
-	rules, err := policy.PilotRules(string(beijing))
+	rules, err := rulebook.BuiltIn(string(beijing))
 	if err != nil {
 		f.t.Fatal(err)
 	}

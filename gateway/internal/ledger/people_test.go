@@ -11,6 +11,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 )
 
 // someone is a person, in the clear: the tests' vault.
@@ -74,7 +75,7 @@ func (f *fed) live(name string, home federation.Region, facts ledger.Facts) some
 // terms are those of a grant from a payer at home, without limits.
 func (f *fed) terms(home federation.Region) grant.Terms {
 	f.t.Helper()
-	rules, err := policy.PilotRules(string(home))
+	rules, err := rulebook.BuiltIn(string(home))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -10,12 +10,13 @@ import (
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
+	"gongji/gateway/internal/rulebook"
 )
 
 // beijingRules are Beijing's with a change, from a day.
 func beijingRules(t *testing.T, from policy.Date, change func(r *policy.Rules)) policy.Rules {
 	t.Helper()
-	r, err := policy.PilotRules(string(beijing))
+	r, err := rulebook.BuiltIn(string(beijing))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 )
 
 // newYear is midnight in Beijing: the first instant of 2027.
@@ -68,7 +69,7 @@ func (l limited) begin(t *testing.T) (*fed, someone, someone) {
 	t.Helper()
 	f := federationOf(t, beijing, shanghai, fuzhou)
 	f.at(newYear.Add(-time.Hour))
-	rules, err := policy.PilotRules(string(l.home))
+	rules, err := rulebook.BuiltIn(string(l.home))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 )
 
 // yuan reads an amount that a test is sure of.
@@ -400,7 +401,7 @@ func TestLimitsHoldThroughAnyHistory(t *testing.T) {
 
 func TestCheckEligible(t *testing.T) {
 	t.Parallel()
-	rules, err := policy.PilotRules("350100")
+	rules, err := rulebook.BuiltIn("350100")
 	if err != nil {
 		t.Fatal(err)
 	}

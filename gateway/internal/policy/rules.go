@@ -1,8 +1,8 @@
 // Package policy holds a region's rules as dated data, and decides by them.
 //
 // Every figure is data of a region with the day from which it holds:
-// nothing in the code knows a share, a floor or a limit, except the data of the three
-// pilot regions in pilot.go. Rules are state changed by commands, so they have a strict,
+// nothing in the code knows a share, a floor or a limit. Regions write theirs as documents,
+// which package rulebook reads. Rules are state changed by commands, so they have a strict,
 // bounded, canonical form in bytes (EncodeRules, DecodeRules).
 //
 // Decide and CheckEligible are functions of their arguments alone: no clock, no I/O. The

@@ -13,12 +13,13 @@ import (
 
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 )
 
 // pilot gives a pilot region's rules.
 func pilot(t testing.TB, region string) policy.Rules {
 	t.Helper()
-	r, err := policy.PilotRules(region)
+	r, err := rulebook.BuiltIn(region)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +57,10 @@ func TestPilotRules(t *testing.T) {
 		}
 		checkPilotInstitutions(t, r)
 	}
-	if !slices.Equal(policy.PilotRegions(), []string{"110000", "310000", "350100"}) {
-		t.Errorf("PilotRegions() = %v", policy.PilotRegions())
+	if !slices.Equal(rulebook.Regions(), []string{"110000", "310000", "350100"}) {
+		t.Errorf("PilotRegions() = %v", rulebook.Regions())
 	}
-	if _, err := policy.PilotRules("440100"); !errors.Is(err, policy.ErrNoRules) {
+	if _, err := rulebook.BuiltIn("440100"); !errors.Is(err, policy.ErrNoRules) {
 		t.Errorf("another region: %v", err)
 	}
 }
@@ -226,7 +227,7 @@ func TestNormalizeCopies(t *testing.T) {
 // anyRules draws valid rules.
 func anyRules() *rapid.Generator[policy.Rules] {
 	return rapid.Custom(func(t *rapid.T) policy.Rules {
-		base, err := policy.PilotRules(rapid.SampledFrom(policy.PilotRegions()).Draw(t, "region"))
+		base, err := rulebook.BuiltIn(rapid.SampledFrom(rulebook.Regions()).Draw(t, "region"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,7 +412,7 @@ func TestEncodeLargest(t *testing.T) {
 }
 
 func FuzzDecodeRules(f *testing.F) {
-	for _, region := range policy.PilotRegions() {
+	for _, region := range rulebook.Regions() {
 		good, err := policy.EncodeRules(pilot(f, region))
 		if err != nil {
 			f.Fatal(err)

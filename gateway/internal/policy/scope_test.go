@@ -213,6 +213,7 @@ func TestValidateScopes(t *testing.T) {
 
 // withScopes draws the parts of scope.go.
 func withScopes(t *rapid.T, r policy.Rules) policy.Rules {
+	r.Sources = nil
 	r.CarriedOver = rapid.Bool().Draw(t, "carried over")
 	r.OwnAccount = rapid.SampledFrom([]policy.OwnAccount{"", policy.OwnExhaust, policy.OwnZeroOnly}).Draw(t, "own account")
 	for _, s := range rapid.SliceOfNDistinct(rapid.SampledFrom(policy.Scopes()), 0, 3, rapid.ID).Draw(t, "scopes") {

@@ -15,7 +15,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -98,6 +100,19 @@ func Document(region string) ([]byte, error) {
 		return nil, fmt.Errorf("rulebook: region %q has no built-in document: %w", region, policy.ErrNoRules)
 	}
 	return data, nil
+}
+
+// ReadFile reads a document from a file. Errors: those of Read and of the file system.
+func ReadFile(path string) (policy.Rules, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return policy.Rules{}, fmt.Errorf("rulebook: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, DocumentMax+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return policy.Rules{}, fmt.Errorf("rulebook: %w", err)
+	}
+	return Read(data)
 }
 
 // BuiltIn reads the built-in document of a region, or of National; policy.ErrNoRules for another.

@@ -15,6 +15,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	amounts "gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/simtest/regiontest"
 )
 
@@ -219,7 +220,7 @@ func (w *world) rules(words []string) ([]string, error) {
 				failed = w.apply(r, given)
 			}
 		}
-		trial, err := policy.PilotRules(string(code))
+		trial, err := rulebook.BuiltIn(string(code))
 		if err != nil {
 			return nil, err
 		}

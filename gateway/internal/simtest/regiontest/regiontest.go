@@ -29,6 +29,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/premium"
+	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/vault"
 )
@@ -368,7 +369,7 @@ func (f *Federation) Begin(ctx context.Context) error {
 		if err := r.led(ctx); err != nil {
 			return err
 		}
-		rules, err := policy.PilotRules(string(code))
+		rules, err := rulebook.BuiltIn(string(code))
 		if err != nil {
 			return err
 		}
