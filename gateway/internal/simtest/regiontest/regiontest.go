@@ -57,6 +57,8 @@ type Config struct {
 	Directory func(*federation.DirectoryData)
 	// Clock is what every node's wall clock shows; nil: time.Now. It may run ahead of the bubble's time and jump.
 	Clock func() time.Time
+	// Watch is shown the state of a region after every command, on its first node; nil: nobody. It must not block.
+	Watch func(federation.Region, ledger.View)
 }
 
 // Federation is a few regions on one bus.
@@ -298,7 +300,7 @@ func (f *Federation) makeRegion(r *Region) error {
 			return err
 		}
 	}
-	r.Group = consensustest.NewGroup(nodes, func(i int) consensus.StateMachine { return r.Nodes[i].Ledger }, nil)
+	r.Group = consensustest.NewGroup(nodes, func(i int) consensus.StateMachine { return f.machine(r, i) }, nil)
 	r.Group.SetClock(r.clock)
 	for i, n := range r.Nodes {
 		n.mem = r.Group.Node(i)
