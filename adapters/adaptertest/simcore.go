@@ -77,6 +77,8 @@ type SimCore struct {
 	met     Met
 	closed  bool
 	last    time.Time
+
+	premiumsDown bool
 }
 
 // delivery is a call on its way to the core.

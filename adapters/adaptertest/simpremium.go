@@ -36,6 +36,12 @@ func (s *SimCore) PremiumPaid(ctx context.Context, p adapters.Person, purpose st
 func (s *SimCore) PayPremium(
 	ctx context.Context, c adapters.Call, p adapters.Person, purpose string, year int, amount int64,
 ) error {
+	s.mu.Lock()
+	down := s.premiumsDown
+	s.mu.Unlock()
+	if down {
+		return adapters.ErrUnavailable
+	}
 	_, err := s.carry(ctx, s.ledger.payPremium(c, p, simPremium{p.Number, purpose, year}, amount))
 	return err
 }
@@ -84,4 +90,19 @@ func (l *simLedger) remembers(space string) bool {
 		return !l.has(FlawForgetsPremiums)
 	}
 	return l.claims.RemembersRefusals && !l.has(FlawForgetsRefusals)
+}
+
+// Credit pays amount into an account, as an employer does, under a reference of its own.
+func (s *SimCore) Credit(p adapters.Person, ref string, amount int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ledger.move(s.now(), p.Number, adapters.KindCredit, ref, amount)
+}
+
+// SetPremiumsDown makes the part of the core that takes premiums away, or brings it back: PayPremium is ErrUnavailable
+// while the rest answers.
+func (s *SimCore) SetPremiumsDown(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.premiumsDown = down
 }

@@ -197,6 +197,9 @@ func (x *tx) confirm(now time.Time, c *Confirm) Outcome {
 	if done {
 		return out
 	}
+	if p.Premium != "" {
+		return refuse(policy.CodeWrongState) // the collection decides, by what is registered
+	}
 	amount := c.Amount
 	if c.All {
 		amount = p.Covered()
@@ -215,6 +218,9 @@ func (x *tx) cancel(now time.Time, c *Cancel) Outcome {
 	if done {
 		return out
 	}
+	if p.Premium != "" {
+		return refuse(policy.CodeWrongState) // the collection decides, by what is registered
+	}
 	effects, code := p.Cancel(now)
 	if code != "" {
 		return refuse(code)
@@ -231,9 +237,6 @@ func (x *tx) decide(r Request, paymentID string) (*PaymentRecord, Outcome, bool)
 	p := get(x, x.l.payments, paymentID)
 	if p == nil {
 		return nil, refuse(policy.CodeNotFound), true
-	}
-	if p.Premium != "" {
-		return nil, refuse(policy.CodeWrongState), true // the collection decides it, by what the core registers
 	}
 	return p, Outcome{}, false
 }

@@ -114,8 +114,14 @@ func (x *tx) dutyPage(p policy.Purpose, after string, most int) ([]string, strin
 
 // beginPremium begins an attempt, if one is due and somebody can pay.
 func (x *tx) beginPremium(now time.Time, s *SeasonRecord, premium policy.Premium, no string) {
+	if len(x.payersOf(now, premium.Purpose, no)) > 0 {
+		x.attemptPremium(now, s, premium, no)
+	}
+}
+
+func (x *tx) attemptPremium(now time.Time, s *SeasonRecord, premium policy.Premium, no string) {
 	rec := get(x, x.l.premiums, premiumKey(premium.Purpose, s.Year, no))
-	if (rec != nil && !rec.again()) || len(x.payersOf(now, premium.Purpose, no)) == 0 {
+	if rec != nil && !rec.again() {
 		return
 	}
 	if rec == nil {
@@ -334,10 +340,19 @@ func (x *tx) returnPremium(now time.Time, rec *PremiumRecord) {
 	}
 }
 
-// premiumReturned: nothing of the attempt is left.
+// premiumReturned ends the attempt when its money is back. What was taken undecided is refunded first.
 func (x *tx) premiumReturned(now time.Time, rec *PremiumRecord, p *PaymentRecord) {
-	if p.State == payment.Captured {
-		x.alarm(AlarmPremiumOwed, p.ID)
+	if left := p.CapturedSum() - p.RefundedSum(); left > 0 {
+		if p.Refunds == 0 {
+			r := PremiumRequest(rec)
+			r.ID += "-back"
+			x.createRefund(now, &CreateRefund{Request: r, PaymentID: p.ID, Amount: left, Reason: "premium refused"})
+			return
+		}
+		if p.Refunding() {
+			return
+		}
+		x.alarm(AlarmPremiumOwed, p.ID) // the refund has failed
 	}
 	if rec.PaidBefore {
 		x.endPremium(now, rec, StateSkipped, "")

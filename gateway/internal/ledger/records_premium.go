@@ -180,14 +180,15 @@ func (p *PremiumRecord) Walk(c *record.Coder) {
 // Key names the record.
 func (p *PremiumRecord) Key() string { return premiumKey(p.Purpose, p.Year, p.Person) }
 
-// again reports whether a day of the season begins another attempt. A person who was not insured may be so tomorrow,
-// and what had failed is taken up when the rules reopen a season.
+// again reports whether a day of the season begins another attempt. A person who was not insured may be so tomorrow, one
+// whom nobody would pay for may find somebody, and what had failed is taken up when the rules reopen a season. Only what
+// is paid stays so.
 func (p *PremiumRecord) again() bool {
 	switch p.State {
 	case StateWaiting, StateFailed:
 		return true
 	case StateSkipped:
-		return p.Code == policy.CodeBeneficiaryNotInsured
+		return p.Code != ""
 	case StateAsking, StateHolding, StatePaying, StateTaking, StateReturning, StatePaid:
 	}
 	return false

@@ -59,3 +59,13 @@ func (p *Payment) RefundedSum() money.Amount {
 	}
 	return sum
 }
+
+// Refunding reports whether a refund is under way.
+func (p *Payment) Refunding() bool {
+	for i := range p.Legs {
+		if p.Legs[i].Refunding > 0 {
+			return true
+		}
+	}
+	return false
+}
