@@ -43,8 +43,8 @@ func (x *tx) mandateTold(now time.Time, peer federation.Region, m *wirepb.Mandat
 	}
 }
 
-// beginAtOnce does not let a mandate made in the season wait for the next day's pass. The mandate is only being written,
-// so that no list has it yet.
+// beginAtOnce does not let a mandate made in the season wait for the next day's pass. The mandate is only being
+// written, so that no list has it yet.
 func (x *tx) beginAtOnce(now time.Time, p policy.Purpose, no string) {
 	s := get(x, x.l.seasons, seasonKey(p))
 	premium, step := x.seasonStep(now, p, s)

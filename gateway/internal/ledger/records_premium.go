@@ -180,9 +180,9 @@ func (p *PremiumRecord) Walk(c *record.Coder) {
 // Key names the record.
 func (p *PremiumRecord) Key() string { return premiumKey(p.Purpose, p.Year, p.Person) }
 
-// again reports whether a day of the season begins another attempt. A person who was not insured may be so tomorrow, one
-// whom nobody would pay for may find somebody, and what had failed is taken up when the rules reopen a season. Only what
-// is paid stays so.
+// again reports whether a day of the season begins another attempt. A person who was not insured may be so tomorrow,
+// one whom nobody would pay for may find somebody, and what had failed is taken up when the rules reopen a season. Only
+// what is paid stays so.
 func (p *PremiumRecord) again() bool {
 	switch p.State {
 	case StateWaiting, StateFailed:

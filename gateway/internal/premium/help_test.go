@@ -99,10 +99,10 @@ func (w *town) open(region federation.Region, people ...regiontest.Person) {
 }
 
 // grant makes a grant at the payer's home.
-func (w *town) grant(payer, beneficiary regiontest.Person, change ...func(*client.GrantRequest)) string {
+func (w *town) grant(payer, beneficiary regiontest.Person) string {
 	w.t.Helper()
 	r := w.Regions[federation.Region(payer.Region)]
-	id, err := r.Grant(w.t.Context(), payer, beneficiary, change...)
+	id, err := r.Grant(w.t.Context(), payer, beneficiary)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -110,26 +110,26 @@ func (w *town) grant(payer, beneficiary regiontest.Person, change ...func(*clien
 }
 
 // mandate has the resident premium collected under a grant.
-func (w *town) mandate(region federation.Region, grantID string) client.Mandate {
+func (w *town) mandate(grantID string) client.Mandate {
 	w.t.Helper()
-	m, err := w.tryMandate(region, grantID, client.MandateRequest{Purpose: "resident_premium"})
+	m, err := w.tryMandate(grantID, client.MandateRequest{Purpose: "resident_premium"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return m
 }
 
-func (w *town) tryMandate(region federation.Region, grantID string, f client.MandateRequest) (client.Mandate, error) {
+func (w *town) tryMandate(grantID string, f client.MandateRequest) (client.Mandate, error) {
 	w.fresh++
-	m, _, err := w.at(region).Desk.CreateMandate(
+	m, _, err := w.at(payers).Desk.CreateMandate(
 		w.t.Context(), regiontest.Key(fmt.Sprintf("m-%d", w.fresh)), grantID, f)
 	return m, err
 }
 
 // results is what a grant's first mandate shows, one word or two for each year.
-func (w *town) results(region federation.Region, grantID string) string {
+func (w *town) results(grantID string) string {
 	w.t.Helper()
-	list, err := w.at(region).Desk.Mandates(w.t.Context(), grantID)
+	list, err := w.at(payers).Desk.Mandates(w.t.Context(), grantID)
 	if err != nil || len(list.Mandates) == 0 {
 		w.t.Fatalf("%v, %v", list, err)
 	}
@@ -140,9 +140,9 @@ func (w *town) results(region federation.Region, grantID string) string {
 	return out
 }
 
-func (w *town) want(region federation.Region, grantID, want string) {
+func (w *town) want(grantID, want string) {
 	w.t.Helper()
-	if got := w.results(region, grantID); got != want {
+	if got := w.results(grantID); got != want {
 		w.t.Errorf("%s shows %q, want %q", grantID, got, want)
 	}
 }

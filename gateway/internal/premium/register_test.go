@@ -26,7 +26,7 @@ type registry struct {
 	grant  string
 }
 
-func newRegistry(t *testing.T, day string) *registry {
+func newRegistry(t *testing.T) *registry {
 	t.Helper()
 	r := &registry{
 		core: newCore(7), bank: newCore(8),
@@ -37,7 +37,7 @@ func newRegistry(t *testing.T, day string) *registry {
 		Codes: []federation.Region{payers, home},
 		Cores: map[federation.Region]adapters.Core{payers: r.bank, home: r.core},
 	})
-	r.until(day, "10:00:00", time.Second)
+	r.until("2000-11-05", "10:00:00", time.Second)
 	employed(r.bank, r.son, 3000_00)
 	r.resident(r.mother, adapters.StatusNormal)
 	r.grant = r.town.grant(r.son, r.mother)
@@ -79,10 +79,10 @@ func (r *registry) ref() string {
 func TestRegister(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRegistry(t, "2000-11-05")
-		m := r.mandate(payers, r.grant)
+		r := newRegistry(t)
+		m := r.mandate(r.grant)
 		time.Sleep(10 * time.Second)
-		r.want(payers, r.grant, "2001 paid 400.00 ;")
+		r.want(r.grant, "2001 paid 400.00 ;")
 		r.has(2600_00)
 		list, err := r.at(payers).Desk.Mandates(t.Context(), r.grant)
 		if err != nil || list.Mandates[0].MandateID != m.MandateID || r.ref() != list.Mandates[0].Results[0].PaymentID {
@@ -90,22 +90,22 @@ func TestRegister(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r := newRegistry(t, "2000-11-05")
+		r := newRegistry(t)
 		r.core.PayElsewhere(person(r.mother), adapters.PremiumResident, 2001)
-		r.mandate(payers, r.grant)
+		r.mandate(r.grant)
 		time.Sleep(10 * time.Second)
-		r.want(payers, r.grant, "2001 skipped 0.00 ;")
+		r.want(r.grant, "2001 skipped 0.00 ;")
 		r.has(3000_00)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		r := newRegistry(t, "2000-11-05")
+		r := newRegistry(t)
 		r.resident(r.mother, adapters.StatusSuspended)
-		r.mandate(payers, r.grant)
+		r.mandate(r.grant)
 		time.Sleep(10 * time.Second)
-		r.want(payers, r.grant, "2001 skipped 0.00 beneficiary_not_insured;")
+		r.want(r.grant, "2001 skipped 0.00 beneficiary_not_insured;")
 		r.resident(r.mother, adapters.StatusNormal)
 		r.until("2000-11-06", "00:00:00", 20*time.Second)
-		r.want(payers, r.grant, "2001 paid 400.00 ;")
+		r.want(r.grant, "2001 paid 400.00 ;")
 	})
 }
 
@@ -123,14 +123,14 @@ func TestCoreWithoutPremiums(t *testing.T) {
 		w.open(payers, son)
 		core.AddPerson(person(mother), adapters.Account{Scheme: adapters.SchemeResident, Status: adapters.StatusNormal})
 		id := w.grant(son, mother)
-		w.mandate(payers, id)
+		w.mandate(id)
 		time.Sleep(10 * time.Second)
-		w.want(payers, id, "2001 waiting 400.00 not_supported;")
+		w.want(id, "2001 waiting 400.00 not_supported;")
 	})
 }
 
-// TestCoreAway: a core that is away while the money is held. The money is never given back on an unknown outcome:
-// near the deadline it is taken, and what the core says afterwards decides whether it stays so.
+// TestCoreAway: a core that is away while the money is held. The money is never given back on an unknown
+// outcome: near the deadline it is taken, and what the core says afterwards decides whether it stays so.
 func TestCoreAway(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -148,16 +148,16 @@ func TestCoreAway(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRegistry(t, "2000-11-05")
+				r := newRegistry(t)
 				r.core.SetPremiumsDown(true)
-				r.mandate(payers, r.grant)
+				r.mandate(r.grant)
 				time.Sleep(20 * time.Second)
 				if s := r.state(); s != ledger.StatePaying {
 					t.Fatalf("the premium is %s", s)
 				}
 				r.rest(c.away)
 				time.Sleep(30 * time.Second)
-				r.want(payers, r.grant, "")
+				r.want(r.grant, "")
 				undecided := strings.Contains(strings.Join(r.at(home).Audits.List(), "\n"), ledger.AlarmPremiumUndecided)
 				if undecided != (c.away > 12*time.Hour) {
 					t.Errorf("after %s away, taken undecided: %v", c.away, undecided)
@@ -167,7 +167,7 @@ func TestCoreAway(t *testing.T) {
 				}
 				r.core.SetPremiumsDown(false)
 				time.Sleep(6 * time.Minute)
-				r.want(payers, r.grant, c.result)
+				r.want(r.grant, c.result)
 				r.has(c.has)
 				if (r.ref() == "elsewhere") != c.elsewhere {
 					t.Errorf("registered under %q", r.ref())
@@ -208,7 +208,7 @@ func unreliable(t *testing.T, seed uint64) {
 		kin[i] = regiontest.Resident(string(home), "王亲", 10+i)
 		core.AddPerson(person(kin[i]), adapters.Account{Scheme: adapters.SchemeResident, Status: adapters.StatusNormal})
 		grants[i] = w.grant(son, kin[i])
-		w.mandate(payers, grants[i])
+		w.mandate(grants[i])
 	}
 	faults := adaptertest.Some(60)
 	faults.LateMax = 10 * time.Minute
@@ -229,7 +229,7 @@ func unreliable(t *testing.T, seed uint64) {
 	core.RunPending()
 	bank.RunPending()
 	for i := range kin {
-		w.want(payers, grants[i], "2001 paid 400.00 ;")
+		w.want(grants[i], "2001 paid 400.00 ;")
 		if core.PremiumRef(person(kin[i]), adapters.PremiumResident, 2001) == "" {
 			t.Errorf("person %d: paid, and not registered", i)
 		}

@@ -46,35 +46,35 @@ func TestSeason(t *testing.T) {
 		dropped, failed := w.grant(poor, kin[3]), w.grant(gone, kin[4])
 		all := []string{paid, late, first, second, dropped, failed}
 		for _, id := range all {
-			w.mandate(payers, id)
+			w.mandate(id)
 		}
 		core.AddPerson(person(gone), adapters.Account{Scheme: 310, Status: adapters.StatusSuspended})
 		w.until("2000-08-31", "23:59:50", 9*time.Second)
 		for _, id := range all {
-			w.want(payers, id, "")
+			w.want(id, "")
 		}
 		time.Sleep(20 * time.Second)
-		w.want(payers, paid, "2001 paid 400.00 ;")
-		w.want(payers, late, "2001 waiting 400.00 balance_insufficient;")
-		w.want(payers, first, "2001 paid 400.00 ;")
-		w.want(payers, second, "2001 skipped 0.00 ;")
-		w.want(payers, dropped, "2001 waiting 400.00 balance_insufficient;")
-		w.want(payers, failed, "2001 waiting 400.00 payer_not_insured;")
+		w.want(paid, "2001 paid 400.00 ;")
+		w.want(late, "2001 waiting 400.00 balance_insufficient;")
+		w.want(first, "2001 paid 400.00 ;")
+		w.want(second, "2001 skipped 0.00 ;")
+		w.want(dropped, "2001 waiting 400.00 balance_insufficient;")
+		w.want(failed, "2001 waiting 400.00 payer_not_insured;")
 
 		w.leader = 1
 		for _, day := range []string{"2000-09-02", "2000-09-20", "2000-10-10"} {
 			w.until(day, "08:00:00", 30*time.Second)
 		}
-		w.want(payers, late, "2001 waiting 400.00 balance_insufficient;")
+		w.want(late, "2001 waiting 400.00 balance_insufficient;")
 		core.Credit(person(poor), "salary", 500_00)
 		w.end(dropped)
 		w.until("2000-10-11", "08:00:00", 30*time.Second)
-		w.want(payers, late, "2001 paid 400.00 ;")
-		w.want(payers, dropped, "2001 skipped 0.00 grant_not_active;")
+		w.want(late, "2001 paid 400.00 ;")
+		w.want(dropped, "2001 skipped 0.00 grant_not_active;")
 		w.until("2000-12-31", "23:59:00", 59*time.Second)
-		w.want(payers, failed, "2001 waiting 400.00 payer_not_insured;")
+		w.want(failed, "2001 waiting 400.00 payer_not_insured;")
 		time.Sleep(20 * time.Second)
-		w.want(payers, failed, "2001 failed 400.00 payer_not_insured;")
+		w.want(failed, "2001 failed 400.00 payer_not_insured;")
 		if s := w.season(home); !s.Closed || s.Open != 0 || s.Paid != 3 || s.Skipped != 1 || s.Failed != 1 || s.Waiting != 0 {
 			t.Errorf("the season ends as %+v", s)
 		}
@@ -107,14 +107,14 @@ func TestNextYear(t *testing.T) {
 		w.open(payers, son)
 		w.open(home, mother)
 		id := w.grant(son, mother)
-		w.mandate(payers, id)
+		w.mandate(id)
 		time.Sleep(5 * time.Second) // in the season a mandate does not wait for the next day
-		w.want(payers, id, "2001 paid 400.00 ;")
+		w.want(id, "2001 paid 400.00 ;")
 		w.until("2001-01-01", "00:00:00", 20*time.Second)
 		w.until("2001-09-01", "00:00:00", 20*time.Second)
-		w.want(payers, id, "2001 paid 400.00 ;2002 paid 400.00 ;")
+		w.want(id, "2001 paid 400.00 ;2002 paid 400.00 ;")
 		w.until("2001-09-02", "00:00:00", 20*time.Second)
-		w.want(payers, id, "2001 paid 400.00 ;2002 paid 400.00 ;")
+		w.want(id, "2001 paid 400.00 ;2002 paid 400.00 ;")
 	})
 }
 
@@ -138,16 +138,16 @@ func TestMandateRules(t *testing.T) {
 		id := w.grant(son, mother)
 		w.refused(id, client.MandateRequest{Purpose: "ltc_premium"}, policy.CodePurposeNotOpen)
 		w.refused("g-110000-unknown", client.MandateRequest{Purpose: "resident_premium"}, policy.CodeNotFound)
-		m, err := w.tryMandate(payers, id, client.MandateRequest{Purpose: "resident_premium", MaxAmount: "399.99"})
+		m, err := w.tryMandate(id, client.MandateRequest{Purpose: "resident_premium", MaxAmount: "399.99"})
 		if err != nil || m.Status != client.MandateActive || m.MaxAmount != "399.99" || m.GrantID != id {
 			t.Fatalf("%+v, %v", m, err)
 		}
 		w.refused(id, client.MandateRequest{Purpose: "resident_premium"}, policy.CodeConflict)
 		time.Sleep(5 * time.Second)
-		w.want(payers, id, "2001 waiting 400.00 payment_limit;")
+		w.want(id, "2001 waiting 400.00 payment_limit;")
 		w.end(id)
 		time.Sleep(time.Second)
-		w.want(payers, id, "2001 skipped 0.00 grant_not_active;")
+		w.want(id, "2001 skipped 0.00 grant_not_active;")
 		if _, _, err := w.at(payers).Desk.RevokeGrant(t.Context(), regiontest.Key("revoke"), id); err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func without(r policy.Rules, p policy.Purpose) policy.Rules {
 
 func (w *town) refused(grantID string, f client.MandateRequest, code policy.Code) {
 	w.t.Helper()
-	_, err := w.tryMandate(payers, grantID, f)
+	_, err := w.tryMandate(grantID, f)
 	if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != code {
 		w.t.Errorf("%+v answers %v, want %s", f, err, code)
 	}
