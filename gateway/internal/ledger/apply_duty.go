@@ -6,6 +6,7 @@ import (
 	"gongji/federation"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/record"
 	"gongji/gateway/internal/wire/wirepb"
 )
 
@@ -36,6 +37,7 @@ func (x *tx) mandateTold(now time.Time, peer federation.Region, m *wirepb.Mandat
 	}
 	d.Revision, d.Active = m.GetRevision(), m.GetStatus() == MandateActive
 	put(x, x.l.duties, key, d)
+	x.Set(stateKey(keyDuty, key), record.Append(nil, d)) // at once: what follows looks through the state
 	if d.Active {
 		x.beginAtOnce(now, purpose, index.Beneficiary)
 	} else {

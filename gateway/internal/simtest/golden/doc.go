@@ -22,7 +22,8 @@
 //
 // # Commands
 //
-// The world, before the first person: clock TIME, core REGION (its money is kept by a core system outside), rules, pair.
+// The world, before the first person: clock TIME, region CODE like
+// CODE (one more, with the rules of a pilot), core REGION (its money is kept by a core system outside), rules, pair.
 // At any time: clock +1h or clock TIME, rules REGION KEY=VALUE… (from today, or from=DATE), pair A-B closed or
 // from=DATE until=DATE, cut A-B, mend A-B, core REGION down, core REGION up, person, status PERSON 1|2|4,
 // account PERSON (what the book or core system itself says).

@@ -32,6 +32,8 @@ func (w *world) show(a answer) ([]string, error) {
 		lines = w.payment(m)
 	case m["refund_id"] != nil:
 		lines = w.refund(m)
+	case m["mandate_id"] != nil:
+		lines = w.mandate(m)
 	case m["grant_id"] != nil && m["relation"] != nil:
 		lines = []string{w.grant(m)}
 	default:
@@ -102,6 +104,8 @@ var (
 	refundFields  = []string{
 		"refund_id", "payment_id", "status", "amount", "reason", "code", "created", "legs",
 	}
+	mandateFields   = []string{"mandate_id", "status", "purpose", "grant_id", "max_amount", "results"}
+	resultFields    = []string{"year", "status", "amount", "payment_id", "code", "time"}
 	refundLegFields = []string{"hold_id", "grant_id", "region", "amount", "status", "code"}
 	grantFields     = []string{
 		"grant_id", "status", "hotline", "payer", "beneficiary", "relation", "channel", "consent", "proofs", "valid_from",
@@ -160,6 +164,21 @@ func (w *world) refund(m map[string]any) []string {
 	for _, l := range list(m, "legs") {
 		lines = append(lines, fmt.Sprintf("leg %s at %s: %s %s%s", w.names.of(aGrant, text(l, "grant_id")), text(l, "region"),
 			text(l, "status"), text(l, "amount"), told(l, []part{{", ", "code", ""}})+w.rest(l, refundLegFields)))
+	}
+	return lines
+}
+
+func (w *world) mandate(m map[string]any) []string {
+	s := fmt.Sprintf("%s %s: %s under %s", w.names.of(aMandate, text(m, "mandate_id")), text(m, "status"),
+		text(m, "purpose"), w.names.of(aGrant, text(m, "grant_id")))
+	lines := []string{s + told(m, []part{{", at most ", "max_amount", ""}}) + w.rest(m, mandateFields)}
+	for _, r := range list(m, "results") {
+		s := fmt.Sprintf("for %s: %s %s", text(r, "year"), text(r, "status"), text(r, "amount"))
+		if id := text(r, "payment_id"); id != "" {
+			s += " by " + w.names.of(aPayment, id)
+		}
+		s += told(r, []part{{", ", "code", ""}}) + ", " + w.time(text(r, "time"))
+		lines = append(lines, s+w.rest(r, resultFields))
 	}
 	return lines
 }
@@ -235,6 +254,8 @@ func (w *world) anything(m map[string]any) []string {
 			switch {
 			case key == "payments":
 				lines = append(lines, w.payment(one)...)
+			case key == "mandates":
+				lines = append(lines, w.mandate(one)...)
 			case key == "refunds":
 				lines = append(lines, w.refund(one)...)
 			case key == "grants" && one["relation"] != nil:

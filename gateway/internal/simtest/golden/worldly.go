@@ -15,7 +15,6 @@ import (
 	"gongji/gateway/internal/ledger"
 	amounts "gongji/gateway/internal/money"
 	"gongji/gateway/internal/policy"
-	"gongji/gateway/internal/rulebook"
 	"gongji/gateway/internal/simtest/regiontest"
 )
 
@@ -23,6 +22,7 @@ import (
 func (w *world) worldly() map[string]func([]string) ([]string, error) {
 	return map[string]func([]string) ([]string, error){
 		"clock":   w.clock,
+		"region":  w.another,
 		"person":  w.meet,
 		"status":  w.status,
 		"account": w.showAccount,
@@ -134,6 +134,21 @@ func (w *world) showAccount(words []string) ([]string, error) {
 	return []string{fmt.Sprintf("balance %s, %s held, %s at the year's opening", m.balance, m.held, m.opened)}, nil
 }
 
+// another: REGION like PILOT: a fourth region, before the world begins.
+func (w *world) another(words []string) ([]string, error) {
+	if w.fed != nil || len(words) != 3 || words[1] != "like" {
+		return nil, fmt.Errorf("%w: region REGION like PILOT, first of all", ErrScript)
+	}
+	if w.config.Like == nil {
+		w.config.Like = map[federation.Region]federation.Region{}
+		w.config.Codes = []federation.Region{regiontest.Beijing, regiontest.Shanghai, regiontest.Fuzhou}
+	}
+	code := federation.Region(words[0])
+	w.config.Codes = append(w.config.Codes, code)
+	w.config.Like[code] = federation.Region(words[2])
+	return nil, nil
+}
+
 // core: REGION before the world begins; REGION down or up afterwards.
 func (w *world) core(words []string) ([]string, error) {
 	code := federation.Region(firstOf(words))
@@ -220,11 +235,7 @@ func (w *world) rules(words []string) ([]string, error) {
 				failed = w.apply(r, given)
 			}
 		}
-		trial, err := rulebook.BuiltIn(string(code))
-		if err != nil {
-			return nil, err
-		}
-		change(code, &trial)
+		change(code, &policy.Rules{})
 		w.before = append(w.before, change)
 		return nil, failed
 	}
@@ -283,6 +294,20 @@ func (w *world) apply(r *policy.Rules, given [][2]string) error {
 			r.Purposes = slices.DeleteFunc(slices.Clone(r.Purposes), func(p policy.Purpose) bool {
 				return p == policy.Purpose(value)
 			})
+		case "own_account":
+			r.OwnAccount = policy.OwnAccount(value)
+		case "carried_over":
+			r.CarriedOver = value == "true"
+		case "within": // within.same_province=outpatient,inpatient
+			var open []policy.Purpose
+			for word := range strings.SplitSeq(value, ",") {
+				open = append(open, policy.Purpose(word))
+			}
+			r.ScopePurposes = append(r.ScopePurposes, policy.ScopePurposes{Scope: policy.Scope(purpose), Purposes: open})
+		case "open": // open.310000=2026-12-01
+			var from policy.Date
+			from, err = policy.ParseDate(w.day(value))
+			r.Pairs = append(r.Pairs, policy.Pair{Region: purpose, From: from})
 		case "consent":
 			r.Consent = policy.Consent(value)
 		case "commitment":

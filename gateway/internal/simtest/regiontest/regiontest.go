@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -53,6 +55,8 @@ type Config struct {
 	Log func(federation.Region, consensus.Log) consensus.Log
 	// Rules changes a region's rules before they come into force; nil: the pilot's.
 	Rules func(federation.Region, *policy.Rules)
+	// Like names the pilot region whose rules and institutions a region has that is none itself.
+	Like map[federation.Region]federation.Region
 	// Directory changes what the directory says; nil: everybody open to everybody.
 	Directory func(*federation.DirectoryData)
 	// Clock is what every node's wall clock shows; nil: time.Now. It may run ahead of the bubble's time and jump.
@@ -345,8 +349,8 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 		return err
 	}
 	n.Premiums, err = premium.New(premium.Deps{
-		Log: n.Log, Ledger: n.Ledger, Desk: n.Desk, Vault: n.Vault, Core: f.config.Cores[r.Code], Now: time.Now,
-		Logger: slog.New(slog.NewJSONHandler(n.Output, nil)), Metrics: counts,
+		Log: n.Log, Ledger: n.Ledger, Desk: n.Desk, Vault: n.Vault, Core: f.config.Cores[r.Code], Now: r.clock,
+		Logger: n.Logger(), Metrics: counts,
 	})
 	return err
 }
@@ -371,7 +375,7 @@ func (f *Federation) Begin(ctx context.Context) error {
 		if err := r.led(ctx); err != nil {
 			return err
 		}
-		rules, err := rulebook.BuiltIn(string(code))
+		rules, err := f.builtIn(code)
 		if err != nil {
 			return err
 		}
@@ -389,6 +393,21 @@ func (f *Federation) Begin(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// builtIn are the rules that a region begins with.
+func (f *Federation) builtIn(code federation.Region) (policy.Rules, error) {
+	like, borrowed := f.config.Like[code]
+	if !borrowed {
+		return rulebook.BuiltIn(string(code))
+	}
+	rules, err := rulebook.BuiltIn(string(like))
+	rules.Region = string(code)
+	rules.Institutions = slices.Clone(rules.Institutions)
+	for i := range rules.Institutions {
+		rules.Institutions[i].Code = strings.Replace(rules.Institutions[i].Code, string(like), string(code), 1)
+	}
+	return rules, err
 }
 
 // Start runs the federation until the test ends and brings rules and directory in.
