@@ -1,10 +1,10 @@
-// Command gateway runs one node of one region's gateway: `go run ./gateway --config FILE`.
-// docs/gateway.example.yaml shows every field of the file; docs/operations.md says how to run a cluster.
+// Command gateway runs one node of one region's gateway: `go run ./gateway --config FILE`; `go run ./gateway rules`
+// checks, compares and explains a region's rules. docs/gateway.example.yaml shows every field of the configuration;
+// docs/operations.md says how to run a cluster.
 package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,13 +13,18 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"gongji/gateway/command"
 	"gongji/gateway/config"
 	"gongji/gateway/node"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	program := command.Program{
+		Stdout: os.Stdout, Stderr: os.Stderr,
+		Serve: func(ctx context.Context, path string) error { return serve(ctx, path, os.Stdout) },
+	}
+	err := program.Run(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gateway:", err)
@@ -27,15 +32,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	path := flags.String("config", "gateway.yaml", "configuration `file`")
-	err := flags.Parse(args)
-	if err != nil {
-		return err
-	}
-	c, err := config.Load(*path)
+func serve(ctx context.Context, path string, stdout io.Writer) error {
+	c, err := config.Load(path)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ func (n *Node) Admin() http.Handler {
 		n.log.AcknowledgeClock()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	n.rulesRoutes(mux)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)

@@ -57,6 +57,13 @@ type Decision struct {
 	Limits [LimitCount]Limit
 }
 
+// LimitCodes are the limits in the order of Decision.Limits.
+func LimitCodes() [LimitCount]Code {
+	return [LimitCount]Code{
+		CodeBalanceInsufficient, CodeAnnualQuota, CodeRetainedFloor, CodeVisitLimit, CodePaymentLimit, CodeGrantAnnualLimit,
+	}
+}
+
 // Decide says what one account gives. All limits are in effect at once and the
 // lowest decides; of several that allow the same least amount the first is named, in the
 // order balance_insufficient, annual_quota, retained_floor, visit_limit, payment_limit,

@@ -1,0 +1,67 @@
+// Package command is the command line of the gateway: running a node, and what a region's staff do with its rules.
+//
+//	gateway --config FILE                          run one node (also: gateway serve --config FILE)
+//	gateway rules check FILE...                    say everything that is wrong with documents of rules
+//	gateway rules diff A B                         what B changes
+//	gateway rules explain --payment FILE           read a recorded decision to a citizen
+//	gateway rules show REGION, gateway rules schema   the built-in documents, and the schema
+//	gateway rules list, apply, withdraw --admin URL   the versions of a running region
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// ErrUsage: the command line cannot be understood. The text says why.
+var ErrUsage = errors.New("command: usage")
+
+// ErrRefused: what was looked at is not good, or the region refused it; what is wrong has been printed.
+var ErrRefused = errors.New("command: refused")
+
+// Program is one run of the command line.
+type Program struct {
+	Stdout io.Writer
+	Stderr io.Writer
+	// Serve runs one node with the configuration of a file until ctx ends.
+	Serve func(ctx context.Context, configFile string) error
+}
+
+const description = "One node of one region's gateway, and its rules. docs/operations.md says how to run a cluster."
+
+// line is the command line.
+type line struct {
+	Serve serve `cmd:"" default:"withargs" help:"Run one node."`
+	Rules rules `cmd:"" help:"Regional rules as documents: check, compare, explain, bring into force."`
+}
+
+type serve struct {
+	Config string `default:"gateway.yaml" placeholder:"FILE" help:"Configuration file."`
+}
+
+// Run runs the node.
+func (s *serve) Run(ctx context.Context, p *Program) error { return p.Serve(ctx, s.Config) }
+
+// Run reads args and does what they say. Errors: ErrUsage, ErrRefused, those of Serve and of files.
+func (p *Program) Run(ctx context.Context, args []string) error {
+	var l line
+	helped := false
+	parser, err := kong.New(&l, kong.Name("gateway"), kong.Writers(p.Stdout, p.Stderr), kong.Description(description),
+		kong.Exit(func(int) { helped = true }), // --help was printed: nothing else is to be done
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	return parsed.Run()
+}

@@ -1,0 +1,131 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rulebook"
+)
+
+const (
+	adminTimeout = time.Minute
+	answerMax    = 64 << 20 // bytes: a list of all versions of a large region
+)
+
+// remote is the operators' listener of any node of the region.
+type remote struct {
+	Admin string `required:"" placeholder:"URL" help:"Operators' listener of a node, as http://127.0.0.1:18001."`
+}
+
+// ask speaks to the listener; a refusal of a document is printed, and is ErrRefused.
+func (r remote) ask(ctx context.Context, p *Program, method, path string, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	q, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.Admin, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if body != nil {
+		q.Header.Set("Content-Type", "application/yaml")
+	}
+	answer, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return nil, fmt.Errorf("command: the node was not reached: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(answer.Body, answerMax))
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
+		return nil, fmt.Errorf("command: the node's answer: %w", err)
+	}
+	if answer.StatusCode == http.StatusOK {
+		return data, nil
+	}
+	var refused struct {
+		Problems []struct {
+			Line     int    `json:"line"`
+			Field    string `json:"field"`
+			Reason   string `json:"reason"`
+			ReasonZH string `json:"reason_zh"`
+		} `json:"problems"`
+	}
+	if json.Unmarshal(data, &refused) != nil || len(refused.Problems) == 0 {
+		return nil, fmt.Errorf("%w: %s: %q", ErrRefused, answer.Status, strings.TrimSpace(string(data)))
+	}
+	for _, x := range refused.Problems {
+		_, _ = fmt.Fprintf(p.Stderr, "%d: %q: %s / %s\n", x.Line, x.Field, x.Reason, x.ReasonZH)
+	}
+	return nil, ErrRefused
+}
+
+type list struct{ remote }
+
+// Run prints a line for each version.
+func (l *list) Run(ctx context.Context, p *Program) error {
+	data, err := l.ask(ctx, p, http.MethodGet, "/admin/v1/rules", nil)
+	if err != nil {
+		return err
+	}
+	var all struct {
+		Region   string `json:"region"`
+		Versions []struct {
+			EffectiveFrom string `json:"effective_from"`
+			State         string `json:"state"`
+		} `json:"versions"`
+	}
+	if err = json.Unmarshal(data, &all); err != nil {
+		return fmt.Errorf("command: the node's answer: %w", err)
+	}
+	for _, v := range all.Versions {
+		err = errors.Join(err, p.print("%q %q %q\n", all.Region, v.EffectiveFrom, v.State))
+	}
+	return err
+}
+
+type apply struct {
+	remote
+
+	File string `arg:"" help:"Document."`
+}
+
+// Run checks the document here, then brings it into the region's log.
+func (a *apply) Run(ctx context.Context, p *Program) error {
+	r, err := rulebook.ReadFile(a.File)
+	if err != nil {
+		p.wrong(a.File, err)
+		return ErrRefused
+	}
+	doc, err := os.ReadFile(a.File)
+	if err != nil {
+		return err
+	}
+	if _, err = a.ask(ctx, p, http.MethodPost, "/admin/v1/rules", doc); err != nil {
+		return err
+	}
+	return p.print("region %s: in force from %s\n", r.Region, r.EffectiveFrom)
+}
+
+type withdraw struct {
+	remote
+
+	From string `arg:"" help:"The day from which the version would hold, YYYY-MM-DD."`
+}
+
+// Run takes the version back.
+func (w *withdraw) Run(ctx context.Context, p *Program) error {
+	from, err := policy.ParseDate(w.From)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
+	if _, err = w.ask(ctx, p, http.MethodDelete, "/admin/v1/rules/"+from.String(), nil); err != nil {
+		return err
+	}
+	return p.print("withdrawn: %s\n", from)
+}
