@@ -35,6 +35,8 @@ func (x *tx) dispatchLife(now time.Time, cmd Command) (Outcome, bool) {
 		return x.renounceGrant(now, c), true
 	case *EndInsurance:
 		return x.endInsurance(now, c), true
+	case *SweepGrants:
+		return x.sweepGrants(now, c), true
 	}
 	return Outcome{}, false
 }

@@ -20,7 +20,10 @@ func newLifeCommand(k Kind) Command {
 	if k == KindRenounceGrant {
 		return new(RenounceGrant)
 	}
-	return new(EndInsurance)
+	if k == KindEndInsurance {
+		return new(EndInsurance)
+	}
+	return new(SweepGrants)
 }
 
 // SetStanding sets scheme and insured status of one person of the region's Book.

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"gongji/federation"
+	"gongji/gateway/internal/ledger"
 )
 
 // Metrics counts the leader's work. It is registered on what is handed in.
@@ -27,6 +28,9 @@ type Metrics struct {
 	silent   *prometheus.GaugeVec
 	expires  prometheus.Gauge
 	core     prometheus.Counter
+	sweeps   *prometheus.CounterVec
+	sweepEnd prometheus.Gauge
+	sweepDue prometheus.Gauge
 }
 
 // NewMetrics makes the counters and registers them.
@@ -60,6 +64,15 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 			Name: "gongji_directory_expires_timestamp_seconds",
 			Help: "When the directory in force expires, in seconds since 1970; 0 on a node that does not lead.",
 		}),
+		sweeps: vec("gongji_sweep_grants_total",
+			"Grants in the daily sweep of insurances: seen from either side, and to end.", "what"),
+		sweepEnd: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gongji_sweep_finished_timestamp_seconds",
+			Help: "On the leader: when the last whole sweep ended, in seconds since 1970; 0 before the first.",
+		}),
+		sweepDue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gongji_sweep_late", Help: "On the leader: 1 while the sweep of a day that is over is not finished.",
+		}),
 		core: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gongji_core_undecided_total", Help: "Calls to the core without a known outcome.",
 		}),
@@ -67,6 +80,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	all := []prometheus.Collector{
 		m.parcels, m.messages, m.refusals, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
 		m.alarms, m.opens, m.overdue, m.outbox, m.silent, m.expires, m.core,
+		m.sweeps, m.sweepEnd, m.sweepDue,
 	}
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {
@@ -150,3 +164,20 @@ func (m *Metrics) repeated(p federation.Region, n int) {
 func (m *Metrics) ticketRefused(p federation.Region) { m.tickets.WithLabelValues(string(p)).Inc() }
 func (m *Metrics) queryDropped(p federation.Region)  { m.queries.WithLabelValues(string(p)).Inc() }
 func (m *Metrics) coreUndecided()                    { m.core.Inc() }
+
+func (m *Metrics) swept(seen, ends int) {
+	m.sweeps.WithLabelValues("seen").Add(float64(seen))
+	m.sweeps.WithLabelValues("ended").Add(float64(ends))
+}
+
+// sweptAt shows where the sweep stands; nothing on a node that does not lead.
+func (m *Metrics) sweptAt(at ledger.SweepRecord, late bool) {
+	m.sweepEnd.Set(0)
+	if !at.FinishedAt.IsZero() {
+		m.sweepEnd.Set(float64(at.FinishedAt.Unix()))
+	}
+	m.sweepDue.Set(0)
+	if late {
+		m.sweepDue.Set(1)
+	}
+}

@@ -39,6 +39,8 @@ type Timing struct {
 	AckDelay    time.Duration // an ack waits so long for a parcel that carries it
 	AckLinger   time.Duration // a received ack that no message brought is written to the log after so long
 	CoreCall    time.Duration // one call to a core system outside
+	SweepFrom   time.Duration // the daily sweep of grants begins so long after midnight in Beijing
+	SweepRate   int           // grants that the sweep looks at in a second
 }
 
 // DefaultTiming fits regions a country apart.
@@ -47,7 +49,7 @@ func DefaultTiming() Timing {
 		Resend: time.Second, Heartbeat: time.Second, Unreachable: 5 * time.Second,
 		Query: 3 * time.Second, QueryAgain: time.Second,
 		AckDelay: 50 * time.Millisecond, AckLinger: 200 * time.Millisecond,
-		CoreCall: 5 * time.Second,
+		CoreCall: 5 * time.Second, SweepRate: 700,
 	}
 }
 
@@ -179,6 +181,7 @@ func (s *Settler) lead(ctx context.Context, changed <-chan struct{}) error {
 	g.Go(func() error { return t.members(work) })
 	g.Go(func() error { return t.tick(work) })
 	g.Go(func() error { return t.look(work) })
+	g.Go(func() error { return t.sweep(work) })
 	if s.Core != nil {
 		for range callers {
 			g.Go(func() error { return t.callCore(work) })
