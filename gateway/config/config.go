@@ -50,6 +50,7 @@ type Config struct {
 	Log       Log        `yaml:"log"`        // what is logged
 	Tuning    Tuning     `yaml:"tuning"`     // sizes
 	Timing    Timing     `yaml:"timing"`     // time limits
+	Sweep     Sweep      `yaml:"sweep"`      // the daily sweep of grants
 
 	// ListenAnywhere is how an operator says that the plain API and the admin listener are behind
 	// something that guards them. Without it both must stand on loopback.
@@ -178,6 +179,12 @@ type Timing struct {
 	Shutdown         time.Duration `yaml:"shutdown"`          // requests under way may end
 }
 
+// Sweep is the leader's daily look at the insurance of everybody behind a grant.
+type Sweep struct {
+	FromHour        int `yaml:"from_hour"`         // it begins at this hour in Beijing
+	GrantsPerSecond int `yaml:"grants_per_second"` // at most; each grant is seen from both sides
+}
+
 // Default is what a field has when the file leaves it out. It is not valid by itself: who and where
 // a node is must be said.
 func Default() Config {
@@ -205,6 +212,7 @@ func Default() Config {
 			QueryTimeout:     3 * time.Second,
 			Shutdown:         5 * time.Second,
 		},
+		Sweep: Sweep{GrantsPerSecond: 700}, // ten million grants, seen from both sides, between midnight and eight
 	}
 }
 

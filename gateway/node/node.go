@@ -124,6 +124,7 @@ func (d Deps) withDefaults(cfg config.Config) Deps {
 		d.Settle = settle.DefaultTiming()
 		d.Settle.Resend, d.Settle.Heartbeat = cfg.Timing.ResendAfter, cfg.Timing.Heartbeat
 		d.Settle.Unreachable, d.Settle.Query = cfg.Timing.UnreachableAfter, cfg.Timing.QueryTimeout
+		d.Settle.SweepFrom, d.Settle.SweepRate = time.Duration(cfg.Sweep.FromHour)*time.Hour, cfg.Sweep.GrantsPerSecond
 	}
 	return d
 }

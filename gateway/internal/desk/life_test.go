@@ -85,8 +85,8 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// TestLookUpEnds: a beneficiary whose insurance has ended is refused, and the look-up that found it has the
-// grants end; a wrong name ends nothing.
+// TestLookUpEnds: a beneficiary whose insurance has ended is refused, and the look-up that found it has
+// the grants end; a wrong name ends nothing.
 func TestLookUpEnds(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {

@@ -11,9 +11,9 @@ import (
 	"gongji/gateway/internal/record"
 )
 
-// The daily sweep asks about the insurance of everybody behind a grant that is not over. The leader asks, page by
-// page; each page ends with a SweepGrants, which ends what has to end and keeps where the pass stands. So a new leader
-// goes on, a page counts once whoever says it twice, and a day is swept once.
+// The daily sweep asks about the insurance of everybody behind a grant that is not over. The leader asks, page
+// by page; each page ends with a SweepGrants, which ends what has to end and keeps where the pass stands. So a new
+// leader goes on, a page counts once whoever says it twice, and a day is swept once.
 
 // KindSweepGrants is the number of a SweepGrants.
 const KindSweepGrants Kind = 26
@@ -80,11 +80,12 @@ func (s *SweepRecord) Walk(c *record.Coder) {
 }
 
 // Begins is the pass of a day, before its first page; the one that is under way stays.
-func (s SweepRecord) Begins(day policy.Date) SweepRecord {
+func (s *SweepRecord) Begins(day policy.Date) SweepRecord {
+	begun := *s
 	if s.Side == 0 {
-		s.Day, s.Side, s.After, s.Seen, s.Ended = day, SweepPayers, nil, 0, 0
+		begun.Day, begun.Side, begun.After, begun.Seen, begun.Ended = day, SweepPayers, nil, 0, 0
 	}
-	return s
+	return begun
 }
 
 func readSweep(r consensus.Reader) (SweepRecord, error) {
@@ -108,7 +109,8 @@ func (x *tx) sweepGrants(now time.Time, c *SweepGrants) Outcome {
 		return refuse(policy.CodeWrongState)
 	}
 	s = s.Begins(c.Day)
-	if c.Day != s.Day || c.Side != s.Side || !bytes.Equal(c.After, s.After) || !c.Last && bytes.Compare(c.Next, c.After) <= 0 {
+	goesOn := c.Last || bytes.Compare(c.Next, c.After) > 0
+	if c.Day != s.Day || c.Side != s.Side || !bytes.Equal(c.After, s.After) || !goesOn {
 		return refuse(policy.CodeWrongState)
 	}
 	for _, id := range c.Ends[:min(len(c.Ends), PageMax)] {

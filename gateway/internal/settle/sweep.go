@@ -20,6 +20,7 @@ const (
 	sweepAgain  = time.Second      // a page that a core could not be asked about is tried again after that, doubling
 	sweepLonger = time.Minute      // at most
 	sweepAsks   = 8                // calls to a core at the same time
+	pageLeast   = time.Millisecond // of any page
 )
 
 // sweep asks every day about the insurance of all persons behind grants, and has the grants end whose person is insured
@@ -35,26 +36,39 @@ func (t *term) sweep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		for ctx.Err() == nil {
+		for more := true; more && ctx.Err() == nil; {
 			at, err := t.sweepAt()
 			if err != nil {
 				return err
 			}
-			today := policy.Day(t.s.Now())
-			late := at.Side != 0 && at.Day < today || at.Finished != 0 && at.Finished.AddDays(1) < today
-			t.s.Metrics.sweptAt(at, late)
-			if late && told != today {
-				told = today
-				t.s.Audit("sweep_late", slog.String("finished", at.Finished.String()))
-			}
-			if at.Side == 0 && (at.Finished >= today || t.s.Now().Before(today.Start().Add(t.s.Timing.SweepFrom))) {
-				break
-			}
-			if err = t.sweepPage(ctx, at.Begins(today)); err != nil {
+			told = t.sweepLate(at, told)
+			if more, err = t.sweepOn(ctx, at); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// sweepLate shows how the sweep stands and tells operators, once a day, that one was not finished in time.
+func (t *term) sweepLate(at ledger.SweepRecord, told policy.Date) policy.Date {
+	today := policy.Day(t.s.Now())
+	late := at.Side != 0 && at.Day < today || at.Finished != 0 && at.Finished.AddDays(1) < today
+	t.s.Metrics.sweptAt(at, late)
+	if !late || told == today {
+		return told
+	}
+	t.s.Audit("sweep_late", slog.String("finished", at.Finished.String()))
+	return today
+}
+
+// sweepOn looks at the next page, if a pass is under way or due, and reports whether it did.
+func (t *term) sweepOn(ctx context.Context, at ledger.SweepRecord) (bool, error) {
+	now := t.s.Now()
+	today := policy.Day(now)
+	if at.Side == 0 && (at.Finished >= today || now.Before(today.Start().Add(t.s.Timing.SweepFrom))) {
+		return false, nil
+	}
+	return true, t.sweepPage(ctx, at.Begins(today))
 }
 
 func (t *term) sweepAt() (ledger.SweepRecord, error) {
@@ -95,18 +109,16 @@ func (t *term) sweepPage(ctx context.Context, at ledger.SweepRecord) error {
 			c.Ends = append(c.Ends, i.GrantID)
 		}
 	}
-	if err = t.propose(ctx, c); err != nil {
-		pause(ctx, sweepAgain) // leadership is going; the next leader reads the page again
-		return nil
+	if t.propose(ctx, c) == nil { // it fails only when leadership ends; the next leader reads the page again
+		t.s.Metrics.swept(len(page.Items), len(c.Ends))
 	}
-	t.s.Metrics.swept(len(page.Items), len(c.Ends))
 	rate := time.Duration(max(t.s.Timing.SweepRate, 1))
-	pause(ctx, max(time.Duration(len(page.Items))*time.Second/rate-t.s.Now().Sub(began), 0))
+	pause(ctx, max(time.Duration(len(page.Items))*time.Second/rate-t.s.Now().Sub(began), pageLeast))
 	return nil
 }
 
-// gone finds the persons of a page whose insurance has ended. With a Book the state knows; a core outside is asked until
-// it has answered for everybody.
+// gone finds the persons of a page whose insurance has ended. With a Book the state knows; a core outside is asked
+// until it has answered for everybody.
 func (t *term) gone(
 	ctx context.Context, side ledger.SweepSide, items []ledger.SweepItem,
 ) (map[string]bool, error) {
@@ -115,42 +127,47 @@ func (t *term) gone(
 		over = policy.Standing.BeneficiaryGone
 	}
 	gone := map[string]bool{}
-	sealed := map[string][]byte{}
-	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
-		v := t.s.Ledger.View(r)
-		for _, i := range items {
-			if _, known := gone[i.Person]; known || i.Over {
-				continue
-			}
-			if t.s.Core == nil {
-				f, _, err := v.Account(i.Person)
-				if err != nil {
-					return err
-				}
-				gone[i.Person] = over(f.Standing())
-				continue
-			}
-			p, err := v.Person(i.Person)
-			if err != nil {
-				return err
-			}
-			if p != nil && sealed[i.Person] == nil {
-				sealed[i.Person] = p.Sealed
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	if t.s.Core == nil {
+		return gone, t.eachPerson(items, func(v ledger.View, no string) error {
+			f, _, err := v.Account(no)
+			gone[no] = over(f.Standing())
+			return err
+		})
 	}
-	for wait := sweepAgain; len(sealed) > 0 && ctx.Err() == nil; wait = min(2*wait, sweepLonger) {
+	sealed := map[string][]byte{}
+	err := t.eachPerson(items, func(v ledger.View, no string) error {
+		p, err := v.Person(no)
+		if p != nil {
+			sealed[no] = p.Sealed
+		}
+		return err
+	})
+	for wait := sweepAgain; err == nil && len(sealed) > 0 && ctx.Err() == nil; wait = min(2*wait, sweepLonger) {
 		t.askGone(ctx, sealed, gone, over)
 		if len(sealed) > 0 {
 			t.s.Metrics.coreUndecided()
 			pause(ctx, wait)
 		}
 	}
-	return gone, nil
+	return gone, err
+}
+
+// eachPerson visits each person behind the grants of a page that are not over, once.
+func (t *term) eachPerson(items []ledger.SweepItem, visit func(v ledger.View, no string) error) error {
+	return t.s.Log.ReadStale(func(r consensus.Reader) error {
+		v := t.s.Ledger.View(r)
+		seen := map[string]bool{}
+		for _, i := range items {
+			if i.Over || seen[i.Person] {
+				continue
+			}
+			seen[i.Person] = true
+			if err := visit(v, i.Person); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // askGone asks a core about persons, and takes those away whom it has answered for.
@@ -163,14 +180,12 @@ func (t *term) askGone(
 	g.SetLimit(sweepAsks)
 	for no, s := range sealed {
 		g.Go(func() error {
-			ended, err := t.askOne(ctx, s, over)
-			if err != nil {
-				return nil //nolint:nilerr // not answered: asked again
+			if ended, err := t.askOne(ctx, s, over); err == nil { // else it is asked again
+				mu.Lock()
+				defer mu.Unlock()
+				answered = append(answered, no)
+				gone[no] = ended
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			answered = append(answered, no)
-			gone[no] = ended
 			return nil
 		})
 	}
@@ -180,13 +195,13 @@ func (t *term) askGone(
 	}
 }
 
-// askOne asks a core about one person. Only its remembered word ends anything: an account that says so, or that it knows
-// no such number.
+// askOne asks a core about one person. Only its remembered word ends anything: an account that says so, or that it
+// knows no such number.
 func (t *term) askOne(ctx context.Context, sealed []byte, over func(policy.Standing) bool) (bool, error) {
-	who, err := t.s.Vault.Open(sealed)
-	if err != nil {
+	who, opening := t.s.Vault.Open(sealed)
+	if opening != nil {
 		t.s.Logger.LogAttrs(ctx, slog.LevelError, "a person of the sweep cannot be opened")
-		return false, nil
+		return false, nil //nolint:nilerr // nobody can be asked about them; the others go on
 	}
 	f, reason, err := t.s.coreFacts(ctx, who)
 	switch {
