@@ -70,6 +70,9 @@ func TestAnswers(t *testing.T) {
 					"POST", "/v1/payments/p1/complete",
 					`{"request_id":"y-2","confirm":"auto","decide_within_seconds":60,"grants":["g1"]}`, "Complete", 200,
 				},
+				{"POST", "/v1/statements", statementBody().String(), "Statement", 200},
+				{"POST", "/v1/statements", statementBody().set("/request_id", 17).String(), "Statement", 200},
+				{"POST", "/v1/quotas", quotaBody().String(), "Quota", 200},
 				{"POST", "/v1/payments/p1/cancel", `{"request_id":"x-1"}`, "Cancel", 200},
 			} {
 				r := e.call(t, server, c.method, c.target, c.body)

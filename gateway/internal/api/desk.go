@@ -47,6 +47,7 @@ type Desk interface {
 	Refunds
 	Grants
 	Mandates
+	Statements
 	Info
 }
 
@@ -109,6 +110,14 @@ type Mandates interface {
 	Mandates(ctx context.Context, grantID string) (client.MandateList, error)
 	// EndMandates ends one, or all of the grant if mandateID is empty.
 	EndMandates(ctx context.Context, key RequestKey, grantID, mandateID string) (client.MandateList, Written, error)
+}
+
+// Statements tell a person of this region what became of the money, and what is left. f.Limit is set.
+type Statements interface {
+	// Statement returns one page of movements, oldest first.
+	Statement(ctx context.Context, f client.StatementRequest) (client.Statement, error)
+	// Quota tells what an account can still give, with one page of its grants.
+	Quota(ctx context.Context, f client.QuotaRequest) (client.Quota, error)
 }
 
 // Info is what everybody may know.

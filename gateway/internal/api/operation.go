@@ -93,8 +93,8 @@ func operations() []operation {
 		completePayment,
 		read("getTrace", get, payment+"/trace", notSupported),
 		read("getEvidence", get, payment+"/evidence", notSupported),
-		read("quotas", post, "/v1/quotas", notSupported),
-		read("statements", post, "/v1/statements", notSupported),
+		read("quotas", post, "/v1/quotas", quotas),
+		read("statements", post, "/v1/statements", statements),
 	}
 }
 

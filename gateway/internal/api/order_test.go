@@ -155,6 +155,13 @@ func TestClient(t *testing.T) {
 			_, err := c.Confirm(ctx, "p1", client.Confirmation{RequestID: client.NewRequestID(), Amount: "1.00"}, 0)
 			return err
 		},
+		"statement": func() error {
+			_, err := c.Statement(ctx, client.StatementRequest{
+				Person: home, Role: client.RoleBeneficiary, From: "2026-01-01", To: "2026-12-31", AllowMissing: true,
+			})
+			return err
+		},
+		"quota": func() error { _, err := c.Quota(ctx, client.QuotaRequest{Person: home}); return err },
 		"complete": func() error {
 			_, err := c.Complete(ctx, "p1", client.Completion{RequestID: client.NewRequestID(), Grants: []string{"g1"}})
 			return err

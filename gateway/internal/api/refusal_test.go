@@ -372,6 +372,8 @@ func TestRefusals(t *testing.T) {
 		{"quote", http.MethodPost, "/v1/quotes", valueCases()},
 		{"search payments", http.MethodPost, "/v1/payments/search", paymentSearchCases()},
 		{"confirm", http.MethodPost, "/v1/payments/p1/confirm", confirmCases()},
+		{"statement", http.MethodPost, "/v1/statements", statementCases()},
+		{"quota", http.MethodPost, "/v1/quotas", quotaCases()},
 		{"complete", http.MethodPost, "/v1/payments/p1/complete", completeCases()},
 		{"cancel", http.MethodPost, "/v1/payments/p1/cancel", actCases()},
 	}
@@ -493,8 +495,6 @@ func TestNotSupported(t *testing.T) {
 	for _, c := range []struct{ method, target string }{
 		{http.MethodGet, "/v1/payments/p1/trace"},
 		{http.MethodGet, "/v1/payments/p1/evidence"},
-		{http.MethodPost, "/v1/quotas"},
-		{http.MethodPost, "/v1/statements"},
 	} {
 		r := e.call(t, e.follower, c.method, c.target, `{"request_id":"r-1"}`)
 		if r.status != http.StatusNotImplemented || r.problem.Code != string(policy.CodeNotSupported) {

@@ -109,6 +109,7 @@ func (x *tx) do(now time.Time, h *HoldRecord, actions []hold.Action) {
 		x.recount(h)
 	}
 	x.recount(h)
+	x.post(h)
 	x.keepCall(h)
 	x.wake(dueHold, h.ID, h.Due, h.WakeAt)
 	h.Due = h.WakeAt
@@ -391,6 +392,7 @@ func (x *tx) release(now time.Time, peer federation.Region, m *wirepb.Release) {
 	if h == nil {
 		return
 	}
+	h.Void = h.Void || m.GetDeclined()
 	x.do(now, h, h.Release(now, m.GetActId()))
 }
 

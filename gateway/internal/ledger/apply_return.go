@@ -59,6 +59,7 @@ func (x *tx) doReturn(now time.Time, h *HoldRecord, r *ReturnRecord, actions []r
 	r.OpenInHold, r.BackInHold = r.Open(), r.Back()
 	x.recount(h)
 	put(x, x.l.holds, h.ID, h)
+	x.postReturn(h, r)
 	x.keepReturnCall(h, r)
 	x.wake(dueReturn, r.key(), r.Due, r.WakeAt)
 	r.Due = r.WakeAt

@@ -119,6 +119,8 @@ type HoldRecord struct {
 	InCore      bool         // its account is kept by a core outside
 	Due         time.Time    // the deadline that stands in the state
 	Verdict     *Verdict     // what the rules said; nil before they were asked, or where there was nothing to ask about
+	Void        bool         // nothing came of its payment: it stands in no statement
+	Posted      uint64       // the kinds of movement that stand in the payer's statement, a bit each
 }
 
 // Walk is the record.Record of a HoldRecord.
@@ -140,6 +142,8 @@ func (h *HoldRecord) Walk(c *record.Coder) {
 	record.Opt(c, &h.Verdict)
 	record.Int(c, &h.Refunded)
 	record.Int(c, &h.Refunding)
+	c.Bool(&h.Void)
+	c.U64(&h.Posted)
 }
 
 func walkHold(c *record.Coder, h *hold.Hold) {

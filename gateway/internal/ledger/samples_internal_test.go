@@ -188,6 +188,7 @@ func sampleRecords() []sample {
 		of("hold", HoldRecord{
 			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,
 			sampleTime(6), sampleVerdict(),
+			true, 6,
 		}),
 		of("use", useRecord{money.Amount(5)}),
 		of("bill", billRecord{money.Amount(6)}),

@@ -184,6 +184,9 @@ func (t *term) answerTo(
 	case *wirepb.Body_CheckPerson:
 		a, err := t.checkPerson(ctx, who)
 		return &wirepb.Body{Kind: &wirepb.Body_CheckPersonAnswer{CheckPersonAnswer: a}}, nil, err
+	case *wirepb.Body_StatementAsk:
+		a, err := t.statement(ctx, from, k.StatementAsk, who)
+		return &wirepb.Body{Kind: &wirepb.Body_StatementAnswer{StatementAnswer: a}}, nil, err
 	}
 	return nil, nil, errQuery
 }
