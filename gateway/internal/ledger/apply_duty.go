@@ -39,21 +39,25 @@ func (x *tx) mandateTold(now time.Time, peer federation.Region, m *wirepb.Mandat
 	put(x, x.l.duties, key, d)
 	x.Set(stateKey(keyDuty, key), record.Append(nil, d)) // at once: what follows looks through the state
 	if d.Active {
-		x.beginAtOnce(now, purpose, index.Beneficiary)
+		x.beginAtOnce(now, purpose, index.Beneficiary, d)
 	} else {
 		x.dutyEnded(now, purpose, index.Beneficiary)
 	}
 }
 
-// beginAtOnce does not let a mandate made in the season wait for the next day's pass. The mandate is only being
-// written, so that no list has it yet.
-func (x *tx) beginAtOnce(now time.Time, p policy.Purpose, no string) {
+// beginAtOnce does not let a mandate made in the season wait for the next day's pass, and tells its payer if nothing is
+// left to pay. The mandate is only being written, so that no list has it yet.
+func (x *tx) beginAtOnce(now time.Time, p policy.Purpose, no string, d *DutyRecord) {
 	s := get(x, x.l.seasons, seasonKey(p))
 	premium, step := x.seasonStep(now, p, s)
-	if s == nil || s.Year != premiumYear(now) || s.Open >= PremiumsOpenMax {
+	if s == nil || s.Year != premiumYear(now) || step == SeasonClose || (step == SeasonRest && s.Day != policy.Day(now)) {
 		return
 	}
-	if step == SeasonCollect || (step == SeasonRest && s.Day == policy.Day(now)) {
+	rec := get(x, x.l.premiums, premiumKey(p, s.Year, no))
+	switch {
+	case rec != nil && !rec.again() && !rec.State.Open():
+		x.tellPayer(now, rec, get(x, x.l.payments, rec.PaymentID), d)
+	case s.Open < PremiumsOpenMax:
 		x.attemptPremium(now, s, premium, no)
 	}
 }
@@ -104,29 +108,30 @@ func (x *tx) payersOf(now time.Time, p policy.Purpose, no string) []*DutyRecord 
 	return out
 }
 
-// tellPayers tells the payers' homes what became of a premium, each what concerns its own mandate, and only what it has
-// not been told.
+// tellPayers tells the payers' homes what became of a premium, each what concerns its own mandate.
 func (x *tx) tellPayers(now time.Time, rec *PremiumRecord) {
 	p := get(x, x.l.payments, rec.PaymentID)
 	for _, d := range x.dutiesOf(rec.Purpose, rec.Person) {
-		if !d.Active && d.Year != rec.Year {
-			if rec.State != StatePaid || captured(p, d.GrantID) == 0 {
-				continue // it ended before anything was to be told
-			}
+		if d.Active || d.Year == rec.Year || (rec.State == StatePaid && captured(p, d.GrantID) > 0) {
+			x.tellPayer(now, rec, p, d) // one that ended before anything was to be told hears nothing
 		}
-		r := resultFor(rec, p, d.GrantID)
-		if d.Year == rec.Year && d.Status == r.Status && d.Code == r.Code {
-			continue
-		}
-		d.Year, d.Status, d.Code = rec.Year, r.Status, r.Code
-		put(x, x.l.duties, dutyKey(rec.Purpose, rec.Person, d.GrantID), d)
-		x.send(federation.Region(d.Region), &wirepb.Body{Kind: &wirepb.Body_MandateResult{
-			MandateResult: &wirepb.MandateResult{
-				MandateId: d.MandateID, Year: int32(rec.Year), Status: r.Status, //nolint:gosec // a year has four digits
-				Amount: r.Amount.Fen(), Code: string(r.Code), PaymentId: r.PaymentID, Time: now.UnixMicro(),
-			},
-		}}, nil, nil)
 	}
+}
+
+// tellPayer tells one of them, and only what it has not been told.
+func (x *tx) tellPayer(now time.Time, rec *PremiumRecord, p *PaymentRecord, d *DutyRecord) {
+	r := resultFor(rec, p, d.GrantID)
+	if d.Year == rec.Year && d.Status == r.Status && d.Code == r.Code {
+		return
+	}
+	d.Year, d.Status, d.Code = rec.Year, r.Status, r.Code
+	put(x, x.l.duties, dutyKey(rec.Purpose, rec.Person, d.GrantID), d)
+	x.send(federation.Region(d.Region), &wirepb.Body{Kind: &wirepb.Body_MandateResult{
+		MandateResult: &wirepb.MandateResult{
+			MandateId: d.MandateID, Year: int32(rec.Year), Status: r.Status, //nolint:gosec // a year has four digits
+			Amount: r.Amount.Fen(), Code: string(r.Code), PaymentId: r.PaymentID, Time: now.UnixMicro(),
+		},
+	}}, nil, nil)
 }
 
 // captured is what a payment took under a grant.
