@@ -103,6 +103,17 @@ type Account struct {
 	// Provisional: the opening of Year is not published yet, and Opening is the balance at first
 	// touch less the year's credits.
 	Provisional bool
+	// Credited is what of Balance came in since the opening of Year, in fen: never refunds. A core that does not know
+	// it says 0, and then cannot serve a region whose rules share the carried-over balance only.
+	Credited int64
+}
+
+// Publish is the account once the opening of its Year is known: what the opening that stood in provisionally has
+// above it was credited since.
+func (a Account) Publish(opening int64) Account {
+	a.Credited += max(0, a.Opening-opening)
+	a.Opening, a.Provisional = opening, false
+	return a
 }
 
 // InYear is the account as a first touch in that year would leave it: an account whose Year is
@@ -110,7 +121,7 @@ type Account struct {
 // there are no credits of the new year to take off. A later or equal Year stays as it is.
 func (a Account) InYear(year int) Account {
 	if year > a.Year {
-		a.Year, a.Opening, a.Provisional = year, a.Balance, true
+		a.Year, a.Opening, a.Provisional, a.Credited = year, a.Balance, true, 0
 	}
 	return a
 }

@@ -31,16 +31,31 @@ func TestBusinessYear(t *testing.T) {
 
 func TestInYear(t *testing.T) {
 	t.Parallel()
-	a := adapters.Account{Scheme: 310, Status: 1, Balance: 70, Held: 20, Year: 2026, Opening: 100}
+	a := adapters.Account{Scheme: 310, Status: 1, Balance: 70, Held: 20, Year: 2026, Opening: 100, Credited: 5}
 	for _, year := range []int{0, 2025, 2026} {
 		if a.InYear(year) != a {
 			t.Errorf("the account changed in %d: %+v", year, a.InYear(year))
 		}
 	}
 	want := a
-	want.Year, want.Opening, want.Provisional = 2027, 70, true
+	want.Year, want.Opening, want.Provisional, want.Credited = 2027, 70, true, 0
 	if got := a.InYear(2027); got != want || got.InYear(2027) != want {
 		t.Errorf("in a new year %+v, want %+v", got, want)
+	}
+}
+
+// TestPublish: what a provisional opening has above the published one came in since the year began.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	a := adapters.Account{Balance: 90, Year: 2026, Opening: 100, Provisional: true, Credited: 7}
+	want := a
+	want.Opening, want.Provisional, want.Credited = 60, false, 47
+	if got := a.Publish(60); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	want.Opening, want.Credited = 130, 7
+	if got := a.Publish(130); got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 

@@ -45,7 +45,7 @@ type Book interface {
 	// stands in provisionally.
 	//
 	// Of an account that exists a.Balance means nothing, and a.Opening is taken only if it publishes
-	// the opening of the present year for the first time. a.Held never means anything.
+	// the opening of the present year for the first time. a.Held and a.Credited never mean anything.
 	//
 	// Refusal: ReasonInvalid (also for a Year after the present one, a scheme outside 0 to 65535 and
 	// a status outside 0 to 255).

@@ -210,6 +210,12 @@ func bookPublish(b *bookCase) {
 	if got := b.account("q"); got.Opening != 900 || got.Provisional {
 		b.Errorf("opening not published: %+v", got)
 	}
+	b.open("r", 500)
+	publish.Opening = 420
+	b.want("open", b.book.Open(b.txn, b.tick(), "r", publish), "")
+	if got := b.account("r"); got.Opening != 420 || got.Credited != 80 {
+		b.Errorf("what came in since the opening: %+v", got)
+	}
 	publish.Opening = 901
 	b.unchanged("a second publication", func() {
 		b.want("open", b.book.Open(b.txn, b.tick(), "q", publish), "")

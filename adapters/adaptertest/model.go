@@ -21,6 +21,7 @@ type modelAccount struct {
 	scheme, status int
 	year           int
 	opening        int64
+	credited       int64
 	provisional    bool
 	movements      []adapters.Movement
 }
@@ -52,6 +53,7 @@ func NewModel() *Model {
 func (a *modelAccount) now() adapters.Account {
 	out := adapters.Account{
 		Scheme: a.scheme, Status: a.status, Year: a.year, Opening: a.opening, Provisional: a.provisional,
+		Credited: a.credited,
 	}
 	for _, m := range a.movements {
 		switch m.Kind {
@@ -71,7 +73,7 @@ func (a *modelAccount) now() adapters.Account {
 
 func (a *modelAccount) move(at time.Time, kind adapters.Kind, ref string, amount int64) {
 	if year := adapters.BusinessYear(at); year > a.year {
-		a.year, a.opening, a.provisional = year, a.now().Balance, true
+		a.year, a.opening, a.provisional, a.credited = year, a.now().Balance, true, 0
 	}
 	seq := uint64(len(a.movements) + 1)
 	at = at.UTC().Truncate(time.Microsecond)
@@ -119,10 +121,13 @@ func (m *Model) Open(_ adapters.Txn, at time.Time, name string, a adapters.Accou
 		}
 	}
 	if year > known.year {
-		known.year, known.opening, known.provisional = year, known.now().Balance, true
+		known.year, known.opening, known.provisional, known.credited = year, known.now().Balance, true, 0
 	}
 	known.scheme, known.status = a.Scheme, a.Status
 	if published && known.provisional {
+		if known.opening > a.Opening { // the rest came in since the year began
+			known.credited = known.opening - a.Opening
+		}
 		known.opening, known.provisional = a.Opening, false
 	}
 	return nil

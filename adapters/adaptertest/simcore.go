@@ -138,16 +138,15 @@ func (s *SimCore) AddPerson(p adapters.Person, a adapters.Account) {
 		known.account = known.account.InYear(year)
 		known.account.Scheme, known.account.Status = a.Scheme, a.Status
 		if published && known.account.Provisional {
-			known.account.Opening, known.account.Provisional = a.Opening, false
+			known.account = known.account.Publish(a.Opening)
 		}
 		return
 	}
-	opening := a.Balance
-	if published {
-		opening = a.Opening
-	}
 	account := adapters.Account{
-		Scheme: a.Scheme, Status: a.Status, Year: year, Opening: opening, Provisional: !published,
+		Scheme: a.Scheme, Status: a.Status, Year: year, Opening: a.Balance, Provisional: true,
+	}
+	if published {
+		account = account.Publish(a.Opening)
 	}
 	s.ledger.persons[p.Number] = &simPerson{person: p, account: account}
 	s.ledger.order = append(s.ledger.order, p.Number)

@@ -28,7 +28,7 @@ const (
 
 // Sizes of records without their name at the end.
 const (
-	accountSize  = 1 + 1 + 2 + 1 + 2 + 4*8
+	accountSize  = 1 + 1 + 2 + 1 + 2 + 5*8
 	holdSize     = 1 + 1 + 1 + 5*8 + 1
 	refundSize   = 1 + 1 + 8 + 1
 	movementSize = 1 + 1 + 4*8 + 1
@@ -140,7 +140,8 @@ func appendAccount(dst []byte, a *account) []byte {
 	dst = appendInt(dst, a.Balance)
 	dst = appendInt(dst, a.Held)
 	dst = appendInt(dst, a.Opening)
-	return binary.BigEndian.AppendUint64(dst, a.movements)
+	dst = binary.BigEndian.AppendUint64(dst, a.movements)
+	return appendInt(dst, a.Credited)
 }
 
 func decodeAccount(v []byte) (account, error) {
@@ -156,7 +157,8 @@ func decodeAccount(v []byte) (account, error) {
 	a.Held = readInt(v[15:])
 	a.Opening = readInt(v[23:])
 	a.movements = binary.BigEndian.Uint64(v[31:])
-	if !money(a.Balance) || !money(a.Opening) || a.Held < 0 || a.Held > a.Balance {
+	a.Credited = readInt(v[39:])
+	if !money(a.Credited) || !money(a.Balance) || !money(a.Opening) || a.Held < 0 || a.Held > a.Balance {
 		return account{}, corrupt("account", "amounts")
 	}
 	return a, nil

@@ -120,7 +120,7 @@ func (b *Book) Open(t adapters.Txn, at time.Time, name string, a adapters.Accoun
 	now.touch(at)
 	now.Scheme, now.Status = a.Scheme, a.Status
 	if now.Provisional && !a.Provisional && a.Year == now.Year {
-		now.Opening, now.Provisional = a.Opening, false
+		now.Account = now.Publish(a.Opening)
 	}
 	if now != before {
 		b.putAccount(s, t, &now)
@@ -141,9 +141,11 @@ func (b *Book) open(s *scratch, t adapters.Txn, at time.Time, name string, a ada
 		return err
 	}
 	fresh := account{Account: a}
-	fresh.Held = 0
-	if year := adapters.BusinessYear(at); a.Provisional || a.Year != year {
-		fresh.Year, fresh.Opening, fresh.Provisional = year, a.Balance, true
+	year := adapters.BusinessYear(at)
+	fresh.Held, fresh.Credited = 0, 0
+	fresh.Year, fresh.Opening, fresh.Provisional = year, a.Balance, true
+	if a.Year == year && !a.Provisional {
+		fresh.Account = fresh.Publish(a.Opening)
 	}
 	if a.Balance > 0 {
 		m := movement{kind: kindCredit, at: at.UnixMicro(), amount: a.Balance}

@@ -10,7 +10,7 @@ import (
 // FuzzRecords holds every decoder to: no panic, and what is accepted has exactly one form.
 func FuzzRecords(f *testing.F) {
 	a := account{Account: adapters.Account{
-		Scheme: 310, Status: 1, Balance: 900, Held: 100, Year: 2026, Opening: 1000, Provisional: true,
+		Scheme: 310, Status: 1, Balance: 900, Held: 100, Year: 2026, Opening: 1000, Provisional: true, Credited: 50,
 	}, movements: 7}
 	open := hold{state: adapters.HoldOpen, asked: 200, floor: 10, held: 100, account: []byte("p")}
 	captured := open

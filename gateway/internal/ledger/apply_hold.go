@@ -199,14 +199,14 @@ func codeOf(r adapters.Reason) policy.Code {
 func factsOf(a adapters.Account, known bool) Facts {
 	return Facts{
 		Known: known, Scheme: a.Scheme, Status: a.Status, Balance: money.Amount(a.Balance), Held: money.Amount(a.Held),
-		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional,
+		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional, Credited: money.Amount(a.Credited),
 	}
 }
 
 func (f *Facts) account() adapters.Account {
 	return adapters.Account{
 		Scheme: f.Scheme, Status: f.Status, Balance: f.Balance.Fen(), Held: f.Held.Fen(),
-		Year: f.Year, Opening: f.Opening.Fen(), Provisional: f.Provisional,
+		Year: f.Year, Opening: f.Opening.Fen(), Provisional: f.Provisional, Credited: f.Credited.Fen(),
 	}
 }
 
@@ -318,9 +318,11 @@ func ask(h *HoldRecord, g *GrantRecord, f *Facts, rules *policy.Rules, used func
 	if h.InCore {
 		open = max(used(useOpen(h.Account)), f.Held)
 	}
+	account := f.account().InYear(h.Year)
 	in := policy.Ask{
 		Amount: h.Asked, Balance: f.Balance, OpenHolds: open,
-		Opening:          money.Amount(f.account().InYear(h.Year).Opening),
+		Opening:          money.Amount(account.Opening),
+		Credited:         money.Amount(account.Credited),
 		UsedYear:         used(useYear(h.Account, h.Year)),
 		UsedVisit:        used(useVisit(h.Account, h.Origin, h.VisitID)),
 		UsedGrant:        used(useGrant(h.GrantID, h.Year)),

@@ -53,6 +53,7 @@ func (x *tx) reservable(now time.Time, payer string, limit money.Amount, rules *
 	d := policy.Decide(policy.Ask{
 		Amount: limit, Balance: money.Amount(account.Balance), OpenHolds: money.Amount(account.Held),
 		Opening:  money.Amount(account.InYear(year).Opening),
+		Credited: money.Amount(account.InYear(year).Credited),
 		UsedYear: x.used(useYear(payer, year)), Terms: rules.Terms(""),
 	})
 	if d.Given < limit {

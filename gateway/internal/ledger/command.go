@@ -184,6 +184,7 @@ type Facts struct {
 	Year        int
 	Opening     money.Amount
 	Provisional bool
+	Credited    money.Amount // since the opening
 }
 
 // Walk is the record.Record of Facts.
@@ -196,6 +197,7 @@ func (f *Facts) Walk(c *record.Coder) {
 	record.Int(c, &f.Year)
 	record.Int(c, &f.Opening)
 	c.Bool(&f.Provisional)
+	record.Int(c, &f.Credited)
 }
 
 // Tick does what is due.

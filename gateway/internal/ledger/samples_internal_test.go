@@ -35,7 +35,7 @@ func bytesOf(b byte, n int) []byte {
 	return out
 }
 
-func sampleFacts() Facts { return Facts{true, 310, 1, 100, 20, 2026, 300, true} }
+func sampleFacts() Facts { return Facts{true, 310, 1, 100, 20, 2026, 300, true, 60} }
 
 func sampleBill() Bill { return Bill{"bill", 500, 300, 200, 50} }
 

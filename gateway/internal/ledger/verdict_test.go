@@ -180,3 +180,21 @@ func TestScopesAndPairs(t *testing.T) {
 	f.flow()
 	f.want(f.pays(shanghai, mother, "10.00"), "held 10.00/10.00; 110000 placed 10.00")
 }
+
+// TestCarriedOverOnly: what came in since the year began stays, also when the payer has spent of what was
+// there before; the facts of the core say it.
+func TestCarriedOverOnly(t *testing.T) {
+	t.Parallel()
+	f := withCore(t)
+	f.rules(beijingRules(t, policy.Day(f.now), func(r *policy.Rules) { r.AnnualShare, r.CarriedOver = 10_000, true }))
+	p, l := f.asks("150.00")
+	f.answers(l, hold.CallPerson, func(c *ledger.CoreResult) {
+		facts(200_00, 0)(c) // 300.00 at the opening, 80.00 came in, 180.00 was spent by the payer
+		c.Facts.Opening, c.Facts.Credited = 300_00, 80_00
+	})
+	f.answers(l, hold.CallHold, held(120_00))
+	f.want(f.payment(p.ID), "held 120.00/150.00; 110000 placed 120.00 annual_quota")
+	if v := f.hold(l).Verdict; v.Ask.Credited != 80_00 || !v.Ask.Terms.CarriedOver || v.Limits[1].Amount != 120_00 {
+		t.Errorf("%+v", v)
+	}
+}

@@ -65,6 +65,7 @@ type Facts struct {
 	RetainedFloor      string  `json:"retained_floor"`
 	VisitLimit         string  `json:"visit_limit"` // 0.00: none
 	CarriedOverOnly    bool    `json:"carried_over_only"`
+	FromVirtualLimit   bool    `json:"from_virtual_limit"` // balance is what was left of it
 	Given              string  `json:"given"`
 	LimitedBy          string  `json:"limited_by,omitempty"`
 	Limits             []Limit `json:"limits"` // in the order in which they are named among equals

@@ -111,6 +111,9 @@ func TestExplainOther(t *testing.T) {
 		"carried over": {func(d *rulebook.Decision) {
 			d.Facts.CarriedOverOnly, d.Facts.Credited = true, "77.00"
 		}, "77.00 credited this year stays", "本年划入的77.00元"},
+		"virtual limit": {func(d *rulebook.Decision) {
+			d.Facts.FromVirtualLimit, d.Facts.Limits[2].InForce = true, false
+		}, "left of the virtual limit 3000.00", "虚拟额度余额3000.00"},
 		"half a percent": {func(d *rulebook.Decision) { d.Facts.AnnualShare = "0.605" }, "60.5% ×", "60.5%×"},
 	} {
 		d := placed()

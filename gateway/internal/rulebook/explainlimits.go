@@ -61,13 +61,17 @@ func (f *Facts) numbers() (numbers, error) {
 
 // limits says each limit that was in force with its numbers.
 func (d Decision) limits(e *Explanation, n numbers) {
+	balance, balanceZH := "balance", "账户余额"
+	if d.Facts.FromVirtualLimit {
+		balance, balanceZH = "left of the virtual limit", "虚拟额度余额"
+	}
 	lines := []struct {
 		code   policy.Code
 		en, zh string
 	}{
 		{
-			policy.CodeBalanceInsufficient, fmt.Sprintf("balance %s, held %s", n.balance, n.holds),
-			fmt.Sprintf("账户余额%s，已冻结%s", n.balance, n.holds),
+			policy.CodeBalanceInsufficient, fmt.Sprintf("%s %s, held %s", balance, n.balance, n.holds),
+			fmt.Sprintf("%s%s，已冻结%s", balanceZH, n.balance, n.holds),
 		},
 		{policy.CodeAnnualQuota, quota(n), quotaZH(n)},
 		{policy.CodeRetainedFloor, fmt.Sprintf("%s must stay in the account", n.floor), fmt.Sprintf("最低留存%s", n.floor)},

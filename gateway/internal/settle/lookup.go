@@ -93,7 +93,7 @@ func corePerson(who vault.Identity) adapters.Person {
 func factsOf(a adapters.Account) ledger.Facts {
 	return ledger.Facts{
 		Known: true, Scheme: a.Scheme, Status: a.Status, Balance: money.Amount(a.Balance), Held: money.Amount(a.Held),
-		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional,
+		Year: a.Year, Opening: money.Amount(a.Opening), Provisional: a.Provisional, Credited: money.Amount(a.Credited),
 	}
 }
 
