@@ -241,7 +241,8 @@ func factsOf(v *ledger.Verdict) *rulebook.Facts {
 		UsedYear: a.UsedYear.String(), UsedVisit: a.UsedVisit.String(), UsedGrant: a.UsedGrant.String(),
 		PaymentLimit: a.PaymentLimit.String(), GrantAnnualLimit: a.GrantAnnualLimit.String(),
 		AnnualShare: a.Terms.Share.String(), RetainedFloor: a.Terms.Floor.String(), VisitLimit: a.Terms.VisitLimit.String(),
-		CarriedOverOnly: a.Terms.CarriedOver, FromVirtualLimit: a.Reserved, Given: v.Given.String(), LimitedBy: string(v.LimitedBy),
+		CarriedOverOnly: a.Terms.CarriedOver, FromVirtualLimit: a.Reserved,
+		Given: v.Given.String(), LimitedBy: string(v.LimitedBy),
 		Limits: []rulebook.Limit{},
 	}
 	if a == (policy.Ask{}) {
