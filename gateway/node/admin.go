@@ -38,6 +38,8 @@ func (n *Node) Admin() http.Handler {
 	mux.HandleFunc("GET /admin/v1/books", n.adminBooks)
 	mux.HandleFunc("GET /admin/v1/audit", n.adminAudit)
 	mux.HandleFunc("GET /admin/v1/digest", n.adminDigest)
+	mux.HandleFunc("GET /admin/v1/index", n.adminIndex)
+	mux.HandleFunc("POST /admin/v1/index/rebuild", n.adminRebuild)
 	mux.HandleFunc("POST /admin/v1/standing", n.adminStanding)
 	mux.HandleFunc("POST /admin/v1/people", n.adminPeople)
 	mux.HandleFunc("POST /admin/v1/clock/acknowledge", func(w http.ResponseWriter, _ *http.Request) {

@@ -85,6 +85,7 @@ type Node struct {
 	vault    *vault.Vault
 	roots    federation.Roots
 	face     *api.Face
+	desk     *desk.Desk
 	registry *prometheus.Registry
 	ready    chan struct{}
 }
@@ -305,6 +306,7 @@ func (n *Node) openFace() error {
 	if err = n.openPremiums(d); err != nil {
 		return err
 	}
+	n.desk = d
 	addresses := make(map[string]string, len(n.cfg.Peers))
 	for _, p := range n.cfg.Peers {
 		addresses[p.ID] = p.API

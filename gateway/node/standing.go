@@ -120,3 +120,24 @@ func (n *Node) standing(change standingChange) (*ledger.SetStanding, error) {
 	c.Person, err = n.vault.Person(vault.Of(who), n.vault.NewNo())
 	return c, err
 }
+
+// adminRebuild has the index of this region's beneficiaries rebuilt by asking all regions.
+func (n *Node) adminRebuild(w http.ResponseWriter, r *http.Request) {
+	err := n.desk.RebuildIndex(r.Context())
+	n.audited(r.Context(), "index_rebuild", slog.Bool("asked", err == nil))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// adminIndex tells how far the rebuild has come.
+func (n *Node) adminIndex(w http.ResponseWriter, r *http.Request) {
+	list, err := n.desk.Rebuilds(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	n.writeJSON(w, r, map[string]any{"rebuilds": list})
+}

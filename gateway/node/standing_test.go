@@ -85,3 +85,17 @@ func TestPeopleAgain(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestRebuildByOperator: an operator begins the rebuild of the index and sees how far it has come.
+func TestRebuildByOperator(t *testing.T) {
+	t.Parallel()
+	f := newField(t, shanghai)
+	p := f.places(shanghai, 1)[0]
+	startAll(t, p)
+	if got := p.operator("/admin/v1/index/rebuild", ""); got != 202 {
+		t.Errorf("%d", got)
+	}
+	if status, body := p.admin("GET", "/admin/v1/index"); status != 200 || !strings.Contains(string(body), "rebuilds") {
+		t.Errorf("%d %s", status, body)
+	}
+}

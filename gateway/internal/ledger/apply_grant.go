@@ -58,6 +58,7 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	put(x, x.l.pairs, pair, &pairRecord{GrantID: g.ID})
 	x.Set(stateKey(keyByPayer, joined(payerNo, g.ID)), nil)
 	x.Set(stateKey(keyTo, joined(beneficiaryNo, g.ID)), nil)
+	x.Set(stateKey(keyHome, joined(g.BeneficiaryRegion, g.ID)), nil)
 	x.remember(now, c.Request, ThingGrant, g.ID)
 	x.notice(rec, &c.Beneficiary)
 	return Outcome{ID: g.ID}

@@ -35,6 +35,8 @@ func (x *tx) dispatchLife(now time.Time, cmd Command) (Outcome, bool) {
 		return x.renounceGrant(now, c), true
 	case *EndInsurance:
 		return x.endInsurance(now, c), true
+	case *RebuildIndex:
+		return x.rebuildIndex(now, c), true
 	case *SweepGrants:
 		return x.sweepGrants(now, c), true
 	}
@@ -44,6 +46,10 @@ func (x *tx) dispatchLife(now time.Time, cmd Command) (Outcome, bool) {
 // handleLife gives the peers' messages about a grant's whole life their meaning.
 func (x *tx) handleLife(now time.Time, peer federation.Region, body *wirepb.Body) {
 	switch k := body.GetKind().(type) {
+	case *wirepb.Body_IndexWanted:
+		x.indexWanted(peer, k.IndexWanted)
+	case *wirepb.Body_IndexPage:
+		x.indexPage(now, peer, k.IndexPage)
 	case *wirepb.Body_GrantRenounced:
 		x.ofBeneficiary(now, peer, k.GrantRenounced.GetGrantId(), grant.Grant.Renounce)
 	case *wirepb.Body_InsuranceEnded:

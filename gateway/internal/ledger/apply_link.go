@@ -178,6 +178,10 @@ func wellFormed(b *wirepb.Body) bool {
 		return short(idMax, m.GetRefundId(), m.GetHoldId(), m.GetState(), m.GetCode())
 	case *wirepb.Body_GrantRenounced:
 		return short(idMax, k.GrantRenounced.GetGrantId())
+	case *wirepb.Body_IndexWanted:
+		return short(idMax, k.IndexWanted.GetAfter())
+	case *wirepb.Body_IndexPage:
+		return short(idMax, k.IndexPage.GetNext())
 	case *wirepb.Body_InsuranceEnded:
 		return short(idMax, k.InsuranceEnded.GetGrantId())
 	case *wirepb.Body_Rejected:
@@ -221,7 +225,7 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 		x.mandateTold(now, peer, k.MandateNotice)
 	case *wirepb.Body_MandateResult:
 		x.mandateResult(now, peer, k.MandateResult)
-	case *wirepb.Body_GrantRenounced, *wirepb.Body_InsuranceEnded:
+	case *wirepb.Body_GrantRenounced, *wirepb.Body_InsuranceEnded, *wirepb.Body_IndexWanted, *wirepb.Body_IndexPage:
 		x.handleLife(now, peer, body)
 	case *wirepb.Body_EnquiryAnswer, *wirepb.Body_Rejected:
 		// An answer that decides nothing. The hold stays in doubt and asks again; a decision that the peer could not

@@ -116,7 +116,7 @@ func newCommand(k Kind) Command {
 		return new(CreateRefund)
 	case KindReturnResult:
 		return new(ReturnResult)
-	case KindSetStanding, KindRenounceGrant, KindEndInsurance, KindSweepGrants:
+	case KindSetStanding, KindRenounceGrant, KindEndInsurance, KindSweepGrants, KindRebuildIndex:
 		return newLifeCommand(k)
 	}
 	return nil

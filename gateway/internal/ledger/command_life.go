@@ -23,6 +23,9 @@ func newLifeCommand(k Kind) Command {
 	if k == KindEndInsurance {
 		return new(EndInsurance)
 	}
+	if k == KindRebuildIndex {
+		return new(RebuildIndex)
+	}
 	return new(SweepGrants)
 }
 

@@ -30,6 +30,7 @@ const (
 	keyTo       = 'w' // beneficiary, grant id → nothing (at the payer's home)
 	keyPair     = 'q' // payer, beneficiary → grant id in force
 	keyIndex    = 'x' // beneficiary, grant id → IndexRecord (at the beneficiary's home) of a grant that is not over
+	keyHome     = 'G' // the beneficiary's home, grant id → nothing (at the payer's home)
 	keySweep    = 'a' // → SweepRecord
 	keyOver     = 'A' // beneficiary, grant id → IndexRecord of a grant that is over
 	keyIndexID  = 'j' // grant id → beneficiary (at the beneficiary's home)

@@ -122,6 +122,7 @@ func sampleCommands() []Command {
 		&SetStanding{samplePerson(), 390, 2},
 		&RenounceGrant{sampleRequest(), "g-1"},
 		&EndInsurance{"n-1"},
+		&RebuildIndex{"310000", "g-1"},
 		&SweepGrants{20_000, SweepPayers, []byte("a"), []byte("b"), true, 7, []string{"g-1"}, []string{"g-2"}},
 		&Complete{sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket")},
 	}
@@ -226,6 +227,7 @@ func sampleRecords() []sample {
 			},
 			50, 60, sampleTime(4),
 		}),
+		of("rebuild", RebuildRecord{"310000", sampleTime(1), "g-1", 7, sampleTime(2)}),
 		of("sweep", SweepRecord{20_001, SweepPayers, []byte("a"), 7, 2, 20_000, sampleTime(4)}),
 		of("order", orderRecord{[]string{"g-1", "g-2"}}),
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
