@@ -46,82 +46,6 @@ func (drawn[T]) GoString() string { return "see below" }
 
 func quiet[T any](of T) drawn[T] { return drawn[T]{of} }
 
-// event is one thing that happens; what it does not need stays unread. Numbers choose among what there is then.
-type event struct {
-	Kind             string
-	Region, Who      int
-	Amount, Part     int // fen; of what is held or captured, in hundredths
-	Visit, Bill      int
-	Partial, Auto    bool
-	Wait             time.Duration
-	Status           int
-	PerPayment, Year int
-}
-
-// nothing comes first: a list of events gets no shorter than rapid's least, but emptier.
-var eventKinds = []string{
-	"nothing", "pay", "pay", "pay", "pay", "confirm", "confirm", "cancel", "repeat", "pass", "limits", "grant",
-	"insurance", "insurance", "order", "refund", "refund", "refund", "make",
-}
-
-func events() *rapid.Generator[event] {
-	return rapid.Custom(func(t *rapid.T) event {
-		n := func(most int, what string) int { return rapid.IntRange(0, most).Draw(t, what) }
-		amount := func(what string) int {
-			return rapid.SampledFrom([]int{
-				100_00, 1, 2, 60_00, 99_99, 199_99, 500_00, 1_000_00, 3_000_00, 3_999_99,
-			}).Draw(t, what)
-		}
-		return event{
-			Kind: eventKinds[n(len(eventKinds)-1, "kind")], Region: n(2, "region"), Who: n(19, "who"),
-			Amount: amount("amount"), Part: 100 - n(101, "part"), Visit: n(2, "visit"), Bill: n(7, "bill"),
-			Partial: n(4, "partial") < 4, Auto: n(4, "auto") == 4,
-			Wait: rapid.SampledFrom([]time.Duration{
-				time.Second, time.Minute, 16 * time.Minute, 30 * time.Hour, 8 * 24 * time.Hour,
-			}).Draw(t, "wait"),
-			Status: n(3, "status"), PerPayment: amount("at once"), Year: amount("a year"),
-		}
-	})
-}
-
-// background is what a history begins with.
-type background struct {
-	start    time.Time
-	rules    [3]secondopinion.Region
-	balances [4]int
-	openings [4]int
-	limits   [6][2]int
-}
-
-func backgrounds() *rapid.Generator[background] {
-	return rapid.Custom(func(t *rapid.T) background {
-		n := func(most int, what string) int { return rapid.IntRange(0, most).Draw(t, what) }
-		var b background
-		b.start = begins
-		if n(2, "when") == 2 { // so that the waits lead over the turn of the year
-			b.start = time.Date(2026, 12, 31, 15, 50, 0, 0, time.UTC)
-		}
-		for i := range b.rules {
-			r := &b.rules[i]
-			r.Share = []int{10_000, 6_000, 7_000, 3_333}[n(3, "share")]
-			r.Floor = []int{0, 0, 200_00, 2_000_01}[n(3, "floor")]
-			if n(1, "visit limit") == 1 {
-				r.VisitLimit = map[string]int{"outpatient": []int{500_00, 150_01}[n(1, "which")]}
-			}
-		}
-		for i := range b.balances {
-			b.balances[i] = []int{5_000_00, 20_000_00, 1_000_00, 333_33, 0}[n(4, "balance")]
-			b.openings[i] = []int{5_000_00, 20_000_00, 1_000_00, 333_33}[n(3, "opening")]
-		}
-		for i := range b.limits {
-			for j := range b.limits[i] {
-				b.limits[i][j] = []int{secondopinion.None, 300_00, 1_000_00, 1}[n(3, "limit")]
-			}
-		}
-		return b
-	})
-}
-
 // history is the real ledger, with its second opinion beside it.
 type history struct {
 	*fed
@@ -134,8 +58,8 @@ type history struct {
 	last   *ledger.CreatePayment
 }
 
-// TestHistories: whatever happens in three regions one thing after the other, payments,
-// accounts and bills stand as the second opinion says, after every single step.
+// TestHistories: whatever happens in three regions one thing after the
+// other, payments, accounts and bills stand as the second opinion says, after every single step.
 //
 //nolint:paralleltest // it sets a flag of rapid
 func TestHistories(t *testing.T) {
@@ -182,16 +106,43 @@ func newHistory(t testing.TB, b background) *history {
 	}
 	for i, limits := range b.limits { // three payers each; the first one gives to both
 		payer, who := h.payers[(i+i/3)%len(h.payers)], h.people[i/3]
-		g := &secondopinion.Grant{
-			Payer: payer.name, Beneficiary: who.name, Relation: "parent", Status: "active", From: h.second.Now[:10],
-			PerPayment: limits[0], Annual: limits[1],
+		if h.makes(payer, who, limits, b.virtual[i]) != "" {
+			h.makes(payer, who, limits, 0) // the account has too little for a virtual limit
 		}
-		g.ID = h.grantsWith(payer, who, func(terms *grant.Terms) {
-			terms.PerPaymentLimit, terms.AnnualLimit = money.Amount(max(limits[0], 0)), money.Amount(max(limits[1], 0))
-		})
-		h.second.Grants = append(h.second.Grants, g)
+		h.flow()
 	}
 	return h
+}
+
+// makes has a grant made on both sides, or refused on both, and returns the code.
+func (h *history) makes(payer, who someone, limits [2]int, virtual int) string {
+	h.t.Helper()
+	want := h.second.MayGrant(payer.name, who.name, "parent")
+	if want == "" && virtual > 0 {
+		want = h.second.MayReserve(payer.name, virtual)
+	}
+	h.note("%s grants %s, virtual limit %s", payer.name, who.name, secondopinion.Yuan(virtual))
+	terms := h.terms(payer.home)
+	terms.PerPaymentLimit, terms.AnnualLimit = money.Amount(max(limits[0], 0)), money.Amount(max(limits[1], 0))
+	if virtual > 0 {
+		terms.Funding, terms.Limit = grant.FundingVirtualLimit, money.Amount(virtual)
+	}
+	out := h.apply(payer.home, h.granting(payer, who, terms))
+	if string(out.Code) != want {
+		h.wrong("the ledger answers %q, the second opinion %q", out.Code, want)
+	}
+	if want == "" {
+		g := &secondopinion.Grant{
+			ID: out.ID, Payer: payer.name, Beneficiary: who.name, Relation: "parent", Status: "active",
+			From: h.second.Now[:10], PerPayment: limits[0], Annual: limits[1], Virtual: virtual, Left: virtual,
+		}
+		if virtual > 0 {
+			g.LeftYear = h.second.Now[:4]
+			h.second.Touch(payer.name)
+		}
+		h.second.Grants = append(h.second.Grants, g)
+	}
+	return want
 }
 
 // tell sets the second opinion's clock.
@@ -370,7 +321,11 @@ func (h *history) change(e event) {
 	if (out.Code != "") != h.second.Over(g) {
 		h.wrong("the change is answered %+v", out)
 	}
-	if !h.second.Over(g) {
+	switch {
+	case h.second.Over(g):
+	case next == "revoked":
+		h.second.End(g, next)
+	default:
 		g.Status = next
 	}
 }
@@ -388,20 +343,12 @@ func (h *history) insure(e event) {
 
 // make makes a grant anew, or a second one, which is refused.
 func (h *history) make(e event) {
-	payer, who := h.payers[e.Who%len(h.payers)], h.people[e.Who/4%2]
-	want := h.second.MayGrant(payer.name, who.name, "parent")
-	h.note("%s grants %s", payer.name, who.name)
-	c := h.granting(payer, who, h.terms(payer.home))
-	out := h.apply(payer.home, c)
-	if string(out.Code) != want {
-		h.wrong("the ledger answers %q, the second opinion %q", out.Code, want)
+	virtual := 0
+	if e.Bill%2 == 1 {
+		virtual = e.Amount
 	}
-	if want == "" {
-		h.second.Grants = append(h.second.Grants, &secondopinion.Grant{
-			ID: out.ID, Payer: payer.name, Beneficiary: who.name, Relation: "parent", Status: "active",
-			From: h.second.Now[:10], PerPayment: secondopinion.None, Annual: secondopinion.None,
-		})
-	}
+	none := [2]int{secondopinion.None, secondopinion.None}
+	h.makes(h.payers[e.Who%len(h.payers)], h.people[e.Who/4%2], none, virtual)
 }
 
 // reorder sets a beneficiary's order of use.

@@ -32,8 +32,16 @@ func (w *World) Held(person string) int {
 			sum += h.Amount
 		}
 	}
+	for _, g := range w.Grants { // and what virtual limits have left
+		if g.Payer == person {
+			sum += g.Left
+		}
+	}
 	return sum
 }
+
+// Touch opens a year of an account, if nothing has happened in it yet.
+func (w *World) Touch(person string) { w.open(person) }
 
 // open writes down what a year of an account begins with, if nothing has happened in it yet.
 func (w *World) open(person string) {
@@ -56,6 +64,11 @@ func (w *World) UsedYear(person, year string) int {
 	for _, h := range w.Holds {
 		if h.Payer == person && h.Year == year {
 			sum += h.taken()
+		}
+	}
+	for _, g := range w.Grants {
+		if g.Payer == person && g.LeftYear == year {
+			sum += g.Left
 		}
 	}
 	return sum
@@ -126,6 +139,12 @@ func (w *World) Limits(g *Grant, visitRegion, visit, purpose string) []Limit {
 		{"annual_quota", quota},
 		{"retained_floor", notBelowZero(free - rules.Floor)},
 	}
+	if g.Virtual > 0 { // it draws what is held already: the account was asked when the grant was made
+		limits = []Limit{{"balance_insufficient", g.Left}}
+		if g.LeftYear != w.year() { // a new year's quota was not
+			limits = append(limits, Limit{"annual_quota", quota})
+		}
+	}
 	if most, ok := rules.VisitLimit[purpose]; ok {
 		limits = append(limits, Limit{"visit_limit", notBelowZero(most - w.UsedVisit(g.Payer, visitRegion, visit))})
 	}
@@ -147,4 +166,14 @@ func (w *World) Gives(g *Grant, visitRegion, visit, purpose string, asked int) (
 		}
 	}
 	return gives, by
+}
+
+// MayReserve says which limit keeps a virtual limit from being held wholly, "" if none does: balance, quota and floor of
+// the account, for no purpose of its own.
+func (w *World) MayReserve(payer string, limit int) string {
+	anyone := &Grant{Payer: payer, PerPayment: None, Annual: None}
+	if _, by := w.Gives(anyone, "", "", "", limit); by != "" {
+		return by
+	}
+	return ""
 }

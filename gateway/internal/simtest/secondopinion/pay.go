@@ -21,7 +21,7 @@ func (w *World) Pay(r Request) (*Payment, string) {
 		if code := w.MayUse(g, r.VisitRegion, r.Purpose); code != "" {
 			p.Declines = append(p.Declines, Decline{g.ID, code})
 			if payer := w.Persons[g.Payer]; payer.over() || payer.Scheme != 310 {
-				g.Status = "ended" // by itself, found at use
+				w.End(g, "ended") // by itself, found at use
 			}
 			continue
 		}
@@ -36,6 +36,9 @@ func (w *World) Pay(r Request) (*Payment, string) {
 			Year: w.year(), Amount: gives, State: "placed", LimitedBy: by,
 		})
 		p.Held += gives
+		if g.Virtual > 0 {
+			g.Left -= gives
+		}
 	}
 	if p.Held == 0 || p.Held < r.Amount && !r.AllowPartial {
 		w.decline(p)
@@ -52,6 +55,7 @@ func (w *World) decline(p *Payment) {
 	p.Status, p.Held = "declined", 0
 	for _, h := range w.HoldsOf(p.ID) {
 		h.State = "released"
+		w.refill(h, h.Amount)
 		p.Declines = append(p.Declines, Decline{h.Grant, h.LimitedBy})
 	}
 }
@@ -69,6 +73,7 @@ func (w *World) Confirm(p *Payment, amount int) string {
 		take := min(amount, h.Amount)
 		amount -= take
 		w.open(h.Payer)
+		w.refill(h, h.Amount-take)
 		if take == 0 {
 			h.State = "released"
 			continue
@@ -87,6 +92,7 @@ func (w *World) GiveBack(p *Payment, end string) string {
 	for _, h := range w.HoldsOf(p.ID) {
 		w.open(h.Payer)
 		h.State = "released"
+		w.refill(h, h.Amount)
 	}
 	return ""
 }
@@ -119,6 +125,7 @@ func (w *World) Refund(p *Payment, amount int) string {
 		if back > 0 && w.Persons[h.Payer].Status != 4 {
 			w.open(h.Payer)
 			h.Refunded += back
+			w.refill(h, back)
 		}
 	}
 	return ""

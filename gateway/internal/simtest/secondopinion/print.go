@@ -106,10 +106,11 @@ func (w *World) String() string {
 			Yuan(w.Balance(name)), Yuan(w.Held(name)), amounts(p.Opening, Yuan), amounts(p.Credited, Yuan)))
 	}
 	b.WriteString(table(rows) + "grants, as they were made\n")
-	rows = []string{"id\tpayer\tbeneficiary\trelation\tstatus\tfrom\tuntil\tat once\ta year"}
+	rows = []string{"id\tpayer\tbeneficiary\trelation\tstatus\tfrom\tuntil\tat once\ta year\tvirtual\tleft"}
 	for _, g := range w.Grants {
 		rows = append(rows, strings.Join([]string{
 			g.ID, g.Payer, g.Beneficiary, g.Relation, g.Status, g.From, dash(g.Until), Yuan(g.PerPayment), Yuan(g.Annual),
+			Yuan(g.Virtual), strings.TrimSpace(Yuan(g.Left) + " " + g.LeftYear),
 		}, "\t"))
 	}
 	b.WriteString(table(rows) + "holds\n")

@@ -47,6 +47,10 @@ type Grant struct {
 	Until       string // the last day, "" for none
 	PerPayment  int    // of one leg, or None
 	Annual      int    // of a calendar year, or None
+	// Virtual is the limit that was held at once when the grant was made, 0 for none; Left is what of it is still
+	// held and can be drawn, and counts in the year LeftYear in which the grant was made.
+	Virtual, Left int
+	LeftYear      string
 }
 
 // Hold is money of one payer for one payment: everything that any limit counts.
@@ -133,6 +137,18 @@ func (w *World) grant(id string) *Grant {
 		}
 	}
 	return nil
+}
+
+// End makes a grant revoked or ended. What was held for it and not drawn returns to its payer.
+func (w *World) End(g *Grant, status string) { g.Status, g.Left = status, 0 }
+
+// refill brings back to a virtual limit what a hold has freed. It stays in the account where the grant is over, or
+// nothing can be held from its payer.
+func (w *World) refill(h *Hold, freed int) {
+	g, payer := w.grant(h.Grant), w.Persons[h.Payer]
+	if g.Virtual > 0 && !w.Over(g) && payer.Scheme == 310 && payer.Status == 1 {
+		g.Left += freed
+	}
 }
 
 // Payment finds one; nil if there is none.
