@@ -106,6 +106,8 @@ func (x *tx) notice(g *GrantRecord, who *Person) {
 		&wirepb.Body{Kind: &wirepb.Body_GrantNotice{GrantNotice: n}}, &g.Persons, who)
 	if g.Status.Final() {
 		x.endMandatesOf(x.now, g, "")
+	} else {
+		x.tellMandates(g)
 	}
 }
 

@@ -96,6 +96,21 @@ func (x *tx) mandateNotice(g *GrantRecord, r *MandatesRecord, m *Mandate) {
 	}}, nil, nil)
 }
 
+// tellMandates tells of a grant's mandates again, with the grant: an index that is made anew has them, and a premium that
+// waits is tried at once when its payer has changed the grant.
+func (x *tx) tellMandates(g *GrantRecord) {
+	rec := get(x, x.l.mandates, mandatesKey(g.ID))
+	if rec == nil {
+		return
+	}
+	for i := range rec.List {
+		if rec.List[i].Status == MandateActive {
+			x.mandateNotice(g, rec, &rec.List[i])
+		}
+	}
+	put(x, x.l.mandates, mandatesKey(g.ID), rec)
+}
+
 // endMandates is the payer's word: no premium is begun any more. One whose payment is under way is still settled.
 func (x *tx) endMandates(now time.Time, c *EndMandates) Outcome {
 	if out, done := x.seen(c.Request); done {

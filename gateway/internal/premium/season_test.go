@@ -2,6 +2,7 @@ package premium_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +146,8 @@ func TestMandateRules(t *testing.T) {
 		w.refused(id, client.MandateRequest{Purpose: "resident_premium"}, policy.CodeConflict)
 		time.Sleep(5 * time.Second)
 		w.want(id, "2001 waiting 400.00 payment_limit;")
+		w.patched(id, client.GrantPatch{PerPaymentLimit: client.Set("100.00")})
+		w.want(id, "2001 waiting 400.00 payment_limit;")
 		w.end(id)
 		time.Sleep(time.Second)
 		w.want(id, "2001 skipped 0.00 grant_not_active;")
@@ -153,6 +156,39 @@ func TestMandateRules(t *testing.T) {
 		}
 		w.refused(id, client.MandateRequest{Purpose: "resident_premium"}, policy.CodeGrantNotActive)
 	})
+}
+
+// TestChangedGrant: a payer who lifts the limit that a premium waits for does not wait for the next day.
+func TestChangedGrant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, regiontest.Config{Codes: []federation.Region{payers, home}})
+		son := regiontest.Employee(string(payers), "张建国", 1, 5000_00)
+		mother := regiontest.Resident(string(home), "王秀英", 2)
+		w.until("2000-11-05", "10:00:00", time.Second)
+		w.open(payers, son)
+		w.open(home, mother)
+		id := w.grant(son, mother)
+		w.patched(id, client.GrantPatch{PerPaymentLimit: client.Set("100.00")})
+		w.mandate(id)
+		time.Sleep(5 * time.Second)
+		w.want(id, "2001 waiting 400.00 payment_limit;")
+		w.patched(id, client.GrantPatch{PerPaymentLimit: client.Remove()})
+		w.want(id, "2001 paid 400.00 ;")
+		w.patched(id, client.GrantPatch{Status: client.GrantSuspended})
+		w.want(id, "2001 paid 400.00 ;")
+	})
+}
+
+// patched changes a grant, and lets a while pass.
+func (w *town) patched(grantID string, f client.GrantPatch) {
+	w.t.Helper()
+	w.fresh++
+	key := regiontest.Key(fmt.Sprintf("patch-%d", w.fresh))
+	if _, _, err := w.at(payers).Desk.PatchGrant(w.t.Context(), key, grantID, f); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(5 * time.Second)
 }
 
 func without(r policy.Rules, p policy.Purpose) policy.Rules {
