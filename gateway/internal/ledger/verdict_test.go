@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"gongji/consensus"
 	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
@@ -196,5 +197,17 @@ func TestCarriedOverOnly(t *testing.T) {
 	f.want(f.payment(p.ID), "held 120.00/150.00; 110000 placed 120.00 annual_quota")
 	if v := f.hold(l).Verdict; v.Ask.Credited != 80_00 || !v.Ask.Terms.CarriedOver || v.Limits[1].Amount != 120_00 {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestLargestRulesFit: whatever can be encoded as rules can be proposed and read back from the log.
+func TestLargestRulesFit(t *testing.T) {
+	t.Parallel()
+	c := ledger.EncodeCommand(&ledger.SetRules{Rules: make([]byte, policy.RulesBytesMax)})
+	if len(c) > consensus.CommandMax {
+		t.Errorf("a command of %d bytes", len(c))
+	}
+	if _, err := ledger.DecodeCommand(c); err != nil {
+		t.Error(err)
 	}
 }

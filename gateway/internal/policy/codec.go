@@ -8,8 +8,8 @@ import (
 )
 
 // RulesBytesMax bounds the bytes of one version of rules: InstitutionsMax institutions of
-// ordinary length fit. It is as much as one field of a command may have (record.BytesMax).
-const RulesBytesMax = 1 << 20
+// ordinary length fit. With the head of its command it is what a log takes in one (consensus.CommandMax).
+const RulesBytesMax = 1<<20 - 1<<10
 
 // EncodeRules writes the canonical form: a JSON object with the keys in a fixed order, no
 // white space, lists in canonical order. Equal rules give equal bytes. ErrRules if the
