@@ -101,8 +101,8 @@ func TestRefunds(t *testing.T) {
 	})
 }
 
-// TestRefundAfterTheEnd: also when the grant was revoked and the payer is suspended; a closed account fails with its
-// reason, and what failed can be asked for again.
+// TestRefundAfterTheEnd: also when the grant was revoked and the payer is suspended; a closed account fails with
+// its reason, and what failed can be asked for again.
 func TestRefundAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {

@@ -139,8 +139,8 @@ func TestUnknownRefundIsRepeated(t *testing.T) {
 	}
 }
 
-// TestRefusedRefund: a core that remembers its refusals ends it; one that does not is asked for a void first, and
-// only the confirmed void makes it failed.
+// TestRefusedRefund: a core that remembers its refusals ends it; one that does not is asked for a void first,
+// and only the confirmed void makes it failed.
 func TestRefusedRefund(t *testing.T) {
 	t.Parallel()
 	for name, calls := range map[string][]string{
@@ -177,8 +177,8 @@ func TestRefusedRefund(t *testing.T) {
 	}
 }
 
-// TestRefundCameThroughAfterAll: the refusal was of a later call, the first one had been carried out: the void is refused
-// as carried out, and the refund is done, once.
+// TestRefundCameThroughAfterAll: the refusal was of a later call, the first one had been carried out: the void is
+// refused as carried out, and the refund is done, once.
 func TestRefundCameThroughAfterAll(t *testing.T) {
 	t.Parallel()
 	withCore(t, twoOnly, 1, func(t *testing.T, c *cored) {
