@@ -20,7 +20,8 @@ func checkFloats(t *Tree) []Finding {
 	strict := []string{
 		"adapters", "gateway/internal/money", "gateway/internal/person", "gateway/internal/grant",
 		"gateway/internal/hold",
-		"gateway/internal/payment", "gateway/internal/policy", "gateway/internal/ledger", "gateway/internal/wire",
+		"gateway/internal/payment", "gateway/internal/policy", "gateway/internal/refund", "gateway/internal/ledger",
+		"gateway/internal/wire",
 	}
 	var found []Finding
 	for _, f := range t.Go() {

@@ -185,7 +185,7 @@ type allowList struct {
 func allowLists() []allowList {
 	domain := []string{
 		"gateway/internal/money", "gateway/internal/person", "gateway/internal/grant",
-		"gateway/internal/hold", "gateway/internal/payment", "gateway/internal/policy",
+		"gateway/internal/hold", "gateway/internal/payment", "gateway/internal/policy", "gateway/internal/refund",
 	}
 	ours := make([]string, len(domain))
 	for i, d := range domain {
