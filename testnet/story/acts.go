@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gongji/gateway/client"
@@ -25,17 +26,23 @@ func (t *teller) prologue() {
 		place(c.mother.Region))
 	o.line("%s, her daughter, has a personal account (个人账户) in %s.", c.daughter.Name, place(c.daughter.Region))
 	o.line("%s, her son, has one in %s.", c.son.Name, place(c.son.Region))
-	o.line("She visits her youngest son in %s, and falls ill there.", place(visit))
+	o.line("She visits her youngest son %s and his daughter %s in %s, and falls ill there.", c.youngest.Name,
+		c.grandchild.Name, place(visit))
 }
 
 // payer is one grant to be made.
 type payer struct {
 	person     topology.Person
+	to         topology.Person
+	relation   string // what to is to the payer
 	perPayment string
 }
 
 func (t *teller) payers() []payer {
-	return []payer{{t.cast.daughter, ""}, {t.cast.son, "1000.00"}}
+	return []payer{
+		{person: t.cast.daughter, to: t.cast.mother, relation: "parent"},
+		{person: t.cast.son, to: t.cast.mother, relation: "parent", perPayment: "1000.00"},
+	}
 }
 
 // grants: both children consent, and the daughter's account is to be used first.
@@ -100,7 +107,7 @@ func (t *teller) grant(ctx context.Context, p payer) error {
 		limit)
 	g, err := home.CreateGrant(ctx, client.GrantRequest{
 		RequestID: fmt.Sprintf("story-grant-%d-%s", len(t.told.Grants)+1, t.run), Payer: api(p.person),
-		Beneficiary: api(t.cast.mother), Relation: "parent", Channel: "national_app",
+		Beneficiary: api(p.to), Relation: p.relation, Channel: "national_app",
 		Consent:   client.Consent{Version: text.Version, Digest: text.Digest, Signature: signature(p.person)},
 		Proofs:    []client.Proof{{Kind: "household_register", Digest: hex.EncodeToString(proof[:])}},
 		ValidFrom: t.today, PerPaymentLimit: p.perPayment,
@@ -148,6 +155,9 @@ func (t *teller) hospital(ctx context.Context) error {
 	if p.Status != client.PaymentHeld {
 		return t.nothingLeft(p)
 	}
+	if err = t.explain(ctx, p.Legs); err != nil {
+		return err
+	}
 	t.out.line("%s agrees at the counter, and the hospital confirms (确认).", t.cast.mother.Name)
 	decision := client.Confirmation{RequestID: "story-confirm-" + t.run}
 	p, err = t.regions[visit].Confirm(ctx, p.PaymentID, decision, confirmWait)
@@ -157,6 +167,11 @@ func (t *teller) hospital(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("story: the confirmation: %w", err)
 	}
+	t.paid = p
+	return t.tellCaptured(p)
+}
+
+func (t *teller) tellCaptured(p client.Payment) error {
 	t.told.Payments = append(t.told.Payments, p)
 	for _, l := range p.Legs {
 		t.out.line("  %s: %s, %s taken from %s's account", place(l.Region), l.Status, l.Captured, t.payerOf(l.GrantID))
@@ -204,7 +219,7 @@ func (t *teller) ended(ctx context.Context, p client.Payment, status string) (cl
 			return true, nil
 		}
 		var err error
-		p, err = t.regions[visit].Payment(ctx, p.PaymentID)
+		p, err = t.regions[regionOf(p)].Payment(ctx, p.PaymentID)
 		return false, err
 	})
 	return p, err
@@ -212,7 +227,7 @@ func (t *teller) ended(ctx context.Context, p client.Payment, status string) (cl
 
 // refusals: what no federation may do.
 func (t *teller) refusals(ctx context.Context) error {
-	t.out.title("4. Two refusals 拒付")
+	t.out.title("9. Two refusals 拒付")
 	hospital := client.Institution{Code: "H" + visit + "00001", Kind: "hospital"}
 	bill := client.Bill{Total: "30.00", FundPaid: "0.00", SelfBorne: "30.00"}
 
@@ -255,7 +270,7 @@ func (t *teller) request(what string, at client.Institution, purpose string, bil
 
 // tellHeld tells which region answered what.
 func (t *teller) tellHeld(p client.Payment) {
-	t.out.line("%s asks the payers in order for %s:", place(visit), p.Amount)
+	t.out.line("%s asks the payers in order for %s:", place(regionOf(p)), p.Amount)
 	for _, d := range p.Declines {
 		t.out.line("  %s: declined, %s %s", place(d.Region), d.Code, d.MessageZH)
 	}
@@ -279,7 +294,18 @@ func (t *teller) nothingLeft(p client.Payment) error {
 	return nil
 }
 
+// regionOf is the region in a payment's id, where the bill arose.
+func regionOf(p client.Payment) string {
+	if parts := strings.Split(p.PaymentID, "-"); len(parts) > 1 {
+		return parts[1]
+	}
+	return visit
+}
+
 func (t *teller) payerOf(grant string) string {
+	if grant != "" && grant == t.father {
+		return t.cast.youngest.Name
+	}
 	for i, p := range t.payers() {
 		if at(t.told.Grants, i) == grant && grant != "" {
 			return p.person.Name

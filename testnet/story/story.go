@@ -1,6 +1,7 @@
 // Package story plays what happened to family 1 of the testnet: a family spread over three provinces pays one hospital
-// bill from two accounts. It asks the API and nothing else, and tells on the screen who pays for whom, which
-// region answered what, and what is held, captured and left as cash.
+// bill from two accounts, gets a part of it back, has next year's premium collected, settles an emergency afterwards,
+// meets a limit, and revokes a grant. It asks the API and nothing else, and tells on the screen who pays for whom,
+// which region answered what, and what is held, captured and left as cash.
 package story
 
 import (
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,14 +25,36 @@ var ErrOther = errors.New("story: went otherwise")
 
 // API is what the story asks of one region. client.Client is one.
 type API interface {
+	Grants
+	Payments
+	Later
+}
+
+// Grants are the calls about consent.
+type Grants interface {
 	Commitment(ctx context.Context) (client.Commitment, error)
+	Rules(ctx context.Context) (client.Rules, error)
 	CreateGrant(ctx context.Context, r client.GrantRequest) (client.Grant, error)
 	SearchGrants(ctx context.Context, r client.GrantSearch) (client.GrantList, error)
 	SetOrder(ctx context.Context, r client.OrderRequest) (client.Order, error)
+	RevokeGrant(ctx context.Context, id, requestID string) (client.Grant, error)
+}
+
+// Payments are the calls about one bill.
+type Payments interface {
 	CreatePayment(ctx context.Context, r client.PaymentRequest) (client.Payment, error)
 	Payment(ctx context.Context, id string) (client.Payment, error)
 	Confirm(ctx context.Context, id string, r client.Confirmation, wait time.Duration) (client.Payment, error)
 	Cancel(ctx context.Context, id, requestID string) (client.Payment, error)
+}
+
+// Later are the calls about what comes after a bill, or every year.
+type Later interface {
+	Complete(ctx context.Context, id string, r client.Completion) (client.Payment, error)
+	CreateRefund(ctx context.Context, paymentID string, r client.RefundRequest) (client.Refund, error)
+	Refund(ctx context.Context, paymentID, refundID string) (client.Refund, error)
+	CreateMandate(ctx context.Context, grantID string, r client.MandateRequest) (client.Mandate, error)
+	Mandates(ctx context.Context, grantID string) (client.MandateList, error)
 }
 
 var _ API = (*client.Client)(nil)
@@ -41,6 +65,9 @@ const (
 	askPause   = 50 * time.Millisecond
 )
 
+// beijingSeconds are what the whole country's clock is ahead of UTC.
+const beijingSeconds = 8 * 60 * 60
+
 // Regions gives each region's API by its code.
 type Regions map[string]API
 
@@ -49,12 +76,16 @@ type Told struct {
 	Beneficiary topology.Person  `json:"-"`
 	Grants      []string         `json:"grants"`
 	Payments    []client.Payment `json:"payments"`
-	Refusals    []string         `json:"refusals"` // codes
+	Refunds     []client.Refund  `json:"refunds"`
+	// Premiums are empty outside the season.
+	Premiums []client.PremiumResult `json:"premiums"`
+	Refusals []string               `json:"refusals"` // codes
 }
 
 // cast is family 1.
 type cast struct {
 	mother, daughter, son topology.Person
+	youngest, grandchild  topology.Person // of Shanghai
 }
 
 // teller plays one story.
@@ -63,8 +94,11 @@ type teller struct {
 	regions Regions
 	cast    cast
 	run     string // makes ids of this telling unique
+	now     time.Time
 	today   string
 	told    Told
+	paid    client.Payment // the hospital's bill
+	father  string         // the grandchild's father's grant
 }
 
 // Tell plays the story on a running federation and writes it to w. now is today in Beijing's sense. On a federation
@@ -74,14 +108,15 @@ func Tell(ctx context.Context, regions Regions, w io.Writer, now time.Time) (Tol
 	if err != nil {
 		return Told{}, err
 	}
-	const beijing = 8 * 60 * 60
 	t := &teller{
 		out: &printer{w: w}, regions: regions, cast: family, run: token(),
-		today: now.In(time.FixedZone("CST", beijing)).Format(time.DateOnly),
+		now: now, today: now.In(time.FixedZone("CST", beijingSeconds)).Format(time.DateOnly),
 	}
 	t.told.Beneficiary = family.mother
 	t.prologue()
-	for _, act := range []func(context.Context) error{t.grants, t.hospital, t.pharmacy, t.refusals} {
+	for _, act := range []func(context.Context) error{
+		t.grants, t.hospital, t.pharmacy, t.refund, t.premium, t.emergency, t.limit, t.revoked, t.refusals,
+	} {
 		if err := act(ctx); err != nil {
 			return t.told, err
 		}
@@ -103,9 +138,13 @@ func findCast(people []topology.Person) (cast, error) {
 			c.daughter = p
 		case p.Region == "110000" && p.Scheme == topology.Employee:
 			c.son = p
+		case p.Region == "310000" && p.Scheme == topology.Employee:
+			c.youngest = p
+		case p.Region == "310000" && p.Scheme == topology.Resident:
+			c.grandchild = p
 		}
 	}
-	if c.mother.Name == "" || c.daughter.Name == "" || c.son.Name == "" {
+	if slices.Contains([]string{c.mother.Name, c.daughter.Name, c.son.Name, c.youngest.Name, c.grandchild.Name}, "") {
 		return cast{}, errors.New("story: family 1 is not complete")
 	}
 	return c, nil

@@ -211,10 +211,19 @@ type regionRules struct {
 	Region        string `json:"region"`
 	EffectiveFrom string `json:"effective_from"`
 	Rules
-	Consent      string            `json:"consent"`
-	Commitment   commitment        `json:"commitment"`
-	Institutions []institution     `json:"institutions"`
-	Sources      map[string]string `json:"sources"`
+	Consent       string             `json:"consent"`
+	Commitment    commitment         `json:"commitment"`
+	Institutions  []institution      `json:"institutions"`
+	EmergencyDays int                `json:"emergency_days"`
+	Premiums      map[string]premium `json:"premiums"`
+	Sources       map[string]string  `json:"sources"`
+}
+
+// premium is what is collected for a purpose, once a year in a season (R-20).
+type premium struct {
+	Amount     string `json:"amount"`
+	SeasonFrom string `json:"season_from"` // month and day
+	SeasonTo   string `json:"season_to"`
 }
 
 type commitment struct {
@@ -234,14 +243,16 @@ func (m *making) rules() error {
 	for _, r := range Regions() {
 		file := regionRules{
 			Region: r.Code, EffectiveFrom: rulesFrom, Rules: r.Rules, Consent: "payer",
-			Commitment: commitment{Version: "2026-01", Text: commitmentText, TextZH: commitmentTextZH},
-			Sources:    map[string]string{},
+			Commitment:    commitment{Version: "2026-01", Text: commitmentText, TextZH: commitmentTextZH},
+			EmergencyDays: emergencyDays,
+			Premiums:      map[string]premium{"resident_premium": {"400.00", "09-01", "12-31"}},
+			Sources:       map[string]string{},
 		}
 		for _, figure := range []string{
 			"annual_share", "retained_floor", "visit_limits", "decide_within_seconds_max", "purposes", "relations", "hotline",
-			"consent",
+			"consent", "emergency_days", "premiums",
 		} {
-			file.Sources[figure] = "the testnet's own figures, after R-02, R-09, R-14, R-16"
+			file.Sources[figure] = "the testnet's own figures, after R-02, R-09, R-14, R-16, R-17, R-20"
 		}
 		for _, i := range r.Institutions() {
 			file.Institutions = append(file.Institutions, institution{i.Code, i.Name, i.Kind, i.Purposes})

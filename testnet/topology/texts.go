@@ -3,6 +3,9 @@ package topology
 // rulesFrom is the day from which the testnet's rules hold: every day that a bill can bear.
 const rulesFrom = "1999-01-01"
 
+// emergencyDays is a fortnight to make the grant that an emergency did not wait for. Invented.
+const emergencyDays = 14
+
 // The commitment that payers sign on the testnet. Invented; a region brings its own.
 const (
 	commitmentText = "I am insured in the employee scheme and let the relative named here use my personal account for " +
