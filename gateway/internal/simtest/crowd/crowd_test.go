@@ -58,7 +58,7 @@ func figures() map[string]*secondopinion.Region {
 	}
 }
 
-// TestCrowd: nine platforms in three regions pay from the same accounts at the same time,
+// TestCrowd: nine platforms in three regions pay from the same accounts at the same time,
 // confirm, take a part, cancel and refund; several for one bill, one visit over several bills, one payer under several
 // grants. After every command in every region no limit is passed, and no more is held than is there. The second half of
 // the seeds does it while the year turns.
@@ -120,7 +120,7 @@ func gather(t *testing.T, seed uint64) *crowd {
 	return c
 }
 
-// families: three beneficiaries, and five payers who all give to all of them.
+// families: three beneficiaries, and seven payers who all give to all of them.
 func (c *crowd) families() {
 	c.t.Helper()
 	ctx := c.t.Context()
@@ -140,6 +140,7 @@ func (c *crowd) families() {
 		{"110000", 50_000_00, 2_333_33, "", "350.00"},  // its quota, and a grant's year
 		{"310000", 90_000_00, 9_000_00, "149.99", ""},  // a payment's limit
 		{"350100", 50_000_00, 50_000_00, "80.00", "1"}, // both of a grant
+		{"110000", 2_000_00, 2_000_00, "virtual", ""},  // what was held when the grants were made
 	} {
 		p := regiontest.Employee(x.home, fmt.Sprint("Payer ", i), 20+i, x.balance)
 		p.Facts.Opening = x.opening
@@ -147,7 +148,9 @@ func (c *crowd) families() {
 		for _, b := range c.people {
 			home := c.Regions[federation.Region(x.home)]
 			id, err := home.Grant(ctx, p, b, func(g *client.GrantRequest) {
-				g.PerPaymentLimit = x.once
+				if g.PerPaymentLimit = x.once; x.once == "virtual" {
+					g.PerPaymentLimit, g.Funding, g.Limit = "", "virtual_limit", "333.33"
+				}
 				if g.AnnualLimit = x.year; x.year == "1" {
 					g.AnnualLimit = "1111.11"
 				}

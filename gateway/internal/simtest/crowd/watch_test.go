@@ -91,6 +91,16 @@ func (w *watcher) tables(code string, v ledger.View) (*secondopinion.World, erro
 		}
 		return failed == nil
 	})
+	if failed == nil && err == nil {
+		err = v.Grants(func(g *ledger.GrantRecord) bool { // virtual limits hold money before any payment
+			if !grants[g.ID] && g.Reserve.Left > 0 {
+				if failed = w.person(t, code, string(g.Payer), v); failed == nil {
+					failed = grantOf(t, g.ID, v)
+				}
+			}
+			return failed == nil
+		})
+	}
 	if failed != nil {
 		err = failed
 	}
@@ -139,6 +149,7 @@ func grantOf(t *secondopinion.World, id string, v ledger.View) error {
 	t.Grants = append(t.Grants, &secondopinion.Grant{
 		ID: id, Payer: string(g.Payer), Beneficiary: string(g.Beneficiary), Relation: string(g.Terms.Relation),
 		Status: string(g.Status), PerPayment: limitOf(g.Terms.PerPaymentLimit), Annual: limitOf(g.Terms.AnnualLimit),
+		Virtual: int(g.Terms.Limit), Left: int(g.Reserve.Left), LeftYear: strconv.Itoa(g.Reserve.Year),
 	})
 	return nil
 }
