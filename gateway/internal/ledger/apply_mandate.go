@@ -96,8 +96,8 @@ func (x *tx) mandateNotice(g *GrantRecord, r *MandatesRecord, m *Mandate) {
 	}}, nil, nil)
 }
 
-// tellMandates tells of a grant's mandates again, with the grant: an index that is made anew has them, and a premium that
-// waits is tried at once when its payer has changed the grant.
+// tellMandates tells of a grant's mandates again, with the grant: an index that is made anew has them, and a premium
+// that waits is tried at once when its payer has changed the grant.
 func (x *tx) tellMandates(g *GrantRecord) {
 	rec := get(x, x.l.mandates, mandatesKey(g.ID))
 	if rec == nil {

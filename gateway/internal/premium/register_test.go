@@ -1,6 +1,7 @@
 package premium_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"gongji/adapters"
 	"gongji/adapters/adaptertest"
 	"gongji/federation"
+	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/simtest/regiontest"
@@ -155,6 +157,7 @@ func TestCoreAway(t *testing.T) {
 				if s := r.state(); s != ledger.StatePaying {
 					t.Fatalf("the premium is %s", s)
 				}
+				r.undecidable()
 				r.rest(c.away)
 				time.Sleep(30 * time.Second)
 				r.want(r.grant, "")
@@ -174,6 +177,28 @@ func TestCoreAway(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// undecidable: no platform decides on a premium's payment.
+func (r *registry) undecidable() {
+	r.t.Helper()
+	var id string
+	err := r.Regions[home].View(func(v ledger.View) error {
+		return v.Payments(func(p *ledger.PaymentRecord) bool {
+			id = p.ID
+			return true
+		})
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, _, confirmed := r.at(home).Desk.Confirm(r.t.Context(), regiontest.Key("confirm"), id, nil, 0)
+	_, _, cancelled := r.at(home).Desk.Cancel(r.t.Context(), regiontest.Key("cancel"), id)
+	for _, err := range []error{confirmed, cancelled} {
+		if e, ok := errors.AsType[*api.Error](err); !ok || e.Code != policy.CodeWrongState {
+			r.t.Errorf("a platform decides on a premium: %v", err)
+		}
 	}
 }
 
