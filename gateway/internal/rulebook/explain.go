@@ -107,8 +107,9 @@ func (d Decision) Explain() (Explanation, error) {
 	if err != nil {
 		return e, fmt.Errorf("%w: %s: %w", ErrDecision, shown(d.HoldID), err)
 	}
-	e.say(fmt.Sprintf("Decided at %s (Beijing) by the rules in force since %s.", beijing(d.CheckedAt), d.Facts.RulesFrom),
-		fmt.Sprintf("裁定时间：%s（北京时间），依据%s起施行的规则。", beijing(d.CheckedAt), d.Facts.RulesFrom))
+	from := shown(d.Facts.RulesFrom)
+	e.say(fmt.Sprintf("Decided at %s (Beijing) by the rules in force since %s.", beijing(d.CheckedAt), from),
+		fmt.Sprintf("裁定时间：%s（北京时间），依据%s起施行的规则。", beijing(d.CheckedAt), from))
 	if d.Code != "" && len(d.Facts.Limits) == 0 {
 		d.refused(&e)
 		return e, nil

@@ -1,11 +1,13 @@
 package rulebook_test
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/rulebook"
@@ -148,7 +150,7 @@ func TestExplainRefuses(t *testing.T) {
 		}
 	}
 	d := placed()
-	d.PayerName, d.Purpose, d.LimitedBy = "\x1b[2J", "\x1b]", "\x1b"
+	d.PayerName, d.Purpose, d.LimitedBy, d.Facts.RulesFrom = "\x1b[2J", "\x1b]", "\x1b", "\x1b"
 	e, err := d.Explain()
 	if err != nil || strings.Contains(strings.Join(append(e.EN, e.ZH...), ""), "\x1b") {
 		t.Errorf("%v, %q", err, e)
@@ -199,4 +201,33 @@ func TestDiff(t *testing.T) {
 	if _, err := rulebook.Diff(a, policy.Rules{}); !errors.Is(err, policy.ErrRules) {
 		t.Errorf("no rules: %v", err)
 	}
+}
+
+// FuzzExplain reads files that anybody made: no panic, both languages in step, and nothing that a screen would obey.
+func FuzzExplain(f *testing.F) {
+	for _, d := range []rulebook.Decision{placed(), {}, {Asked: "1.00", Held: "0.00", Captured: "0.00"}} {
+		data, err := json.Marshal(d)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var d rulebook.Decision
+		if json.Unmarshal(data, &d) != nil {
+			return
+		}
+		e, err := d.Explain()
+		if err != nil {
+			return
+		}
+		if len(e.EN) != len(e.ZH) || len(e.EN) == 0 {
+			t.Fatalf("%d and %d sentences", len(e.EN), len(e.ZH))
+		}
+		for _, s := range append(e.EN, e.ZH...) {
+			if strings.ContainsFunc(s, unicode.IsControl) {
+				t.Fatalf("%q", s)
+			}
+		}
+	})
 }
