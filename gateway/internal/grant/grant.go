@@ -131,7 +131,7 @@ type Facts struct {
 	CommitmentDigest string
 	PairOpen         bool // payer's home – beneficiary's home; true if they are the same
 	Duplicate        bool // another grant of the two that is neither revoked nor ended
-	BothConsents     bool // the pair asks for both consents, whatever the rules say
+	BothConsents     bool // the rules ask for both consents for this pair of regions
 	At               time.Time
 }
 
@@ -169,7 +169,7 @@ func New(t Terms, f Facts) (Grant, error) {
 		PayerRegion: f.PayerRegion, BeneficiaryRegion: f.BeneficiaryRegion,
 		Terms: t, Status: StatusActive, Version: 1, CreatedAt: f.At, ChangedAt: f.At,
 	}
-	if f.BothConsents || f.Rules.Consent == policy.ConsentBoth {
+	if f.BothConsents || f.Rules.Consent == policy.ConsentBoth { // the rules' general word needs no pair
 		g.Status = StatusPending
 	}
 	return g, nil

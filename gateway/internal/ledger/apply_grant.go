@@ -41,6 +41,7 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 		PayerStanding: payer, BeneficiaryStanding: beneficiary, Rules: rules,
 		CommitmentDigest: hex.EncodeToString(digest[:]), PairOpen: x.pairOpen(now, home),
 		Duplicate: x.duplicate(pair, day), At: now,
+		BothConsents: rules.Consent.Both(policy.ScopeOf(string(x.l.cfg.Self), c.Beneficiary.Region)),
 	})
 	if err != nil {
 		return refused(err)

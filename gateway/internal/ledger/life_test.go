@@ -338,3 +338,24 @@ func TestManyDeadGrants(t *testing.T) {
 		Request: f.request(), Beneficiary: f.person(fuzhou, f.mother), Grants: []string{"g-110000-000001"},
 	}, policy.CodeGrantNotActive)
 }
+
+// TestConsentByScope: a region may ask for both consents only where the beneficiary's home lies in another
+// province.
+func TestConsentByScope(t *testing.T) {
+	t.Parallel()
+	f := federationOf(t, beijing, fuzhou)
+	rules, err := rulebook.BuiltIn(string(beijing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules.Consent, rules.EffectiveFrom = policy.ConsentCross, policy.Day(f.now)
+	f.rules(rules)
+	son := f.live("Son", beijing, employee(100000, 100000))
+	near, far := f.live("Near", beijing, resident()), f.live("Far", fuzhou, resident())
+	if g := f.grant(f.grants(son, near)); g.Status != grant.StatusActive {
+		t.Errorf("at home: %s", g.Status)
+	}
+	if g := f.grant(f.grants(son, far)); g.Status != grant.StatusPending {
+		t.Errorf("in another province: %s", g.Status)
+	}
+}

@@ -166,7 +166,14 @@ type Consent string
 const (
 	ConsentPayer Consent = "payer"
 	ConsentBoth  Consent = "both" // the beneficiary accepts at the own home region
+	// ConsentCross asks for both only where the beneficiary's home lies in another province.
+	ConsentCross Consent = "both_cross_province"
 )
 
 // Valid tells whether the word is one of the modes.
-func (c Consent) Valid() bool { return c == ConsentPayer || c == ConsentBoth }
+func (c Consent) Valid() bool { return c == ConsentPayer || c == ConsentBoth || c == ConsentCross }
+
+// Both tells whether a grant to a beneficiary in that scope of the payer's home needs both consents.
+func (c Consent) Both(s Scope) bool {
+	return c == ConsentBoth || c == ConsentCross && s == ScopeCrossProvince
+}

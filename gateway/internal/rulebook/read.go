@@ -70,7 +70,7 @@ func (d *document) fields() []field {
 			x.OwnAccount = word(d.reader, at, n, []policy.OwnAccount{policy.OwnExhaust, policy.OwnZeroOnly})
 		}),
 		of("consent", true, func(at string, n *yaml.Node) {
-			x.Consent = word(d.reader, at, n, []policy.Consent{policy.ConsentPayer, policy.ConsentBoth})
+			x.Consent = word(d.reader, at, n, []policy.Consent{policy.ConsentPayer, policy.ConsentBoth, policy.ConsentCross})
 		}),
 		of("commitment", true, d.commitment),
 		of("pairs", false, d.pairs),
