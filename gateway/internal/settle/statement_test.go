@@ -52,7 +52,8 @@ func TestStatementAsk(t *testing.T) {
 		}
 		all := ask(who, func(*wirepb.StatementAsk) {})
 		if len(all.GetEntries()) != 2 || all.GetNext() != "" ||
-			all.GetEntries()[0].GetCounterparty() != payer.Masked().IDNumber || all.GetEntries()[0].GetCounterpartyRegion() != string(beijing) {
+			all.GetEntries()[0].GetCounterparty() != payer.Masked().IDNumber ||
+			all.GetEntries()[0].GetCounterpartyRegion() != string(beijing) {
 			t.Fatalf("%v", all)
 		}
 		first := ask(who, func(q *wirepb.StatementAsk) { q.Limit = 1 })
