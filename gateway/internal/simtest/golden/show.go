@@ -104,8 +104,11 @@ var (
 	refundFields  = []string{
 		"refund_id", "payment_id", "status", "amount", "reason", "code", "created", "legs",
 	}
-	mandateFields   = []string{"mandate_id", "status", "purpose", "grant_id", "max_amount", "results"}
-	resultFields    = []string{"year", "status", "amount", "payment_id", "code", "time"}
+	mandateFields = []string{"mandate_id", "status", "purpose", "grant_id", "max_amount", "results"}
+	resultFields  = []string{"year", "status", "amount", "payment_id", "code", "time"}
+	entryFields   = []string{
+		"time", "kind", "amount", "payment_id", "hold_id", "purpose", "institution", "counterparty", "status",
+	}
 	refundLegFields = []string{"hold_id", "grant_id", "region", "amount", "status", "code"}
 	grantFields     = []string{
 		"grant_id", "status", "hotline", "payer", "beneficiary", "relation", "channel", "consent", "proofs", "valid_from",
@@ -183,6 +186,14 @@ func (w *world) mandate(m map[string]any) []string {
 	return lines
 }
 
+// entry is a line of a statement.
+func (w *world) entry(m map[string]any) string {
+	w.names.of(aHold, text(m, "hold_id"))
+	return fmt.Sprintf("%s %s %s: %s, %s at %s, with %s, now %s%s", w.time(text(m, "time")), text(m, "kind"),
+		text(m, "amount"), w.names.of(aPayment, text(m, "payment_id")), text(m, "purpose"), text(m, "institution"),
+		w.masked(m["counterparty"]), text(m, "status"), w.rest(m, entryFields))
+}
+
 func (w *world) grant(m map[string]any) string {
 	s := fmt.Sprintf("%s %s: %s→%s, %s, %s, from %s", w.names.of(aGrant, text(m, "grant_id")), text(m, "status"),
 		w.masked(m["payer"]), w.masked(m["beneficiary"]), text(m, "relation"), text(m, "channel"), text(m, "valid_from"))
@@ -258,7 +269,9 @@ func (w *world) anything(m map[string]any) []string {
 				lines = append(lines, w.mandate(one)...)
 			case key == "refunds":
 				lines = append(lines, w.refund(one)...)
-			case key == "grants" && one["relation"] != nil:
+			case key == "entries":
+				lines = append(lines, w.entry(one))
+			case key == "grants" && one["payer"] != nil:
 				lines = append(lines, w.grant(one))
 			default:
 				inner := w.anything(one)
