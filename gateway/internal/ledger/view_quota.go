@@ -46,6 +46,7 @@ func (v View) Quota(
 	now time.Time, account string, facts Facts, in InForce, grants []*GrantRecord,
 ) (AccountQuota, error) {
 	out := AccountQuota{Year: policy.Year(now), Facts: facts}
+	out.Facts.Provisional = facts.account().InYear(out.Year).Provisional // a core may still speak of last year
 	var err error
 	if out.Rules, err = in.Rules.At(policy.Day(now)); err != nil {
 		return out, err
