@@ -17,6 +17,8 @@ var rewriteFlag = flag.Bool("rewrite", false, "write the answers that TestGolden
 // against the one in the file. A situation alone: -run 'TestGolden/limits/R-16'.
 func TestGolden(t *testing.T) {
 	t.Parallel()
+	const least = 60 // situations
+	situations := 0
 	paths, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no scenarios: %v", err)
@@ -30,7 +32,11 @@ func TestGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		situations += len(f.Situations)
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) { playFile(t, f, path) })
+	}
+	if situations < least {
+		t.Errorf("%d situations, fewer than %d", situations, least)
 	}
 }
 
