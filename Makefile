@@ -62,7 +62,8 @@ fmt:
 
 #? golden: write the expected files of the tests anew; read the difference before you commit it
 golden:
-	grep -rl --include='*_test.go' '"rewrite"' . | xargs -r -n1 dirname | sort -u | xargs -r -I{} $(GO) test {} -count=1 -rewrite
+	grep -rl --include='*_test.go' '"rewrite"' . | grep -v internal/simtest/ | xargs -r -n1 dirname | sort -u | xargs -r -I{} $(GO) test {} -count=1 -rewrite
+	$(GO) test ./gateway/internal/simtest -count=1 -run TestGolden -rewrite
 
 #? vuln: known vulnerabilities of the dependencies; needs a machine that reaches the database
 vuln:

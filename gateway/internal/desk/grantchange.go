@@ -104,7 +104,31 @@ func (d *Desk) AcceptGrant(ctx context.Context, key api.RequestKey, id string) (
 	if homeOf(id) == "" {
 		return client.Grant{}, api.Written{}, d.refusal(policy.CodeNotFound)
 	}
-	return d.atBeneficiary(ctx, id, &ledger.AcceptGrant{Request: request(key), GrantID: id})
+	g, w, err := d.atBeneficiary(ctx, id, &ledger.AcceptGrant{Request: request(key), GrantID: id})
+	if err != nil || g.Status != client.GrantPendingBeneficiary {
+		return g, w, err
+	}
+	g, err = d.awaitIndexed(ctx, id, g)
+	return g, w, err
+}
+
+// awaitIndexed waits a short while until a grant's home has told that it is pending no more, and returns the grant as
+// it is then.
+func (d *Desk) awaitIndexed(ctx context.Context, id string, g client.Grant) (client.Grant, error) {
+	wait, cancel := context.WithTimeout(ctx, noticeIn)
+	defer cancel()
+	err := d.Settle.Wait(wait, id, func() (bool, error) {
+		failed := d.view(ctx, func(v ledger.View) error {
+			x, missing := v.Indexed(id)
+			if missing != nil || x == nil {
+				return missing
+			}
+			g, missing = d.shownIndexed(v, x)
+			return missing
+		})
+		return g.Status != client.GrantPendingBeneficiary, failed
+	})
+	return g, err
 }
 
 // RenounceGrant ends a grant by the beneficiary's will, at the beneficiary's home.

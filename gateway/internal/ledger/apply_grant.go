@@ -228,6 +228,7 @@ func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbo
 	rec.Relation, rec.Channel, rec.Funding = m.GetRelation(), m.GetChannel(), m.GetFunding()
 	rec.PerPayment, rec.Annual = limitOf(m.GetPerPaymentLimit()), limitOf(m.GetAnnualLimit())
 	x.keepIndexed(rec)
+	x.l.effects.Grants = appendOnce(x.l.effects.Grants, rec.Entry.ID)
 }
 
 func limitOf(s string) money.Amount {

@@ -64,6 +64,7 @@ type Effects struct {
 	Acked    []federation.Region // have acked
 	Calls    []string            // holds, and keys of returns, whose call to the core is under way
 	Payments []string            // changed
+	Grants   []string            // of the index, told of by their homes
 	Premiums []string            // keys of PremiumRecords that wait for the leader
 	Alarms   []Alarm
 }

@@ -264,6 +264,7 @@ func (t *term) peer(region federation.Region) *peer {
 // Notify is told by the ledger, on every node, what was applied. It does not block.
 func (s *Settler) Notify(e ledger.Effects) {
 	s.watch.changed(e.Payments)
+	s.watch.changed(e.Grants)
 	for _, r := range e.Acked {
 		s.watch.changed([]string{ackOf(r)})
 	}
