@@ -114,12 +114,20 @@ func newStore(c storeConfig) *store {
 	return &store{fs: c.fs, dirs: c.dirs, cache: c.cache, mem: c.mem, logger: c.logger, failed: c.failed}
 }
 
+// Most of what is written is written again soon, or deleted. Files are let gather before they are merged into the
+// levels below: fewer merges rewrite fewer bytes, and the filters spare a read what gathers.
+const (
+	l0Compact = 8
+	l0Stop    = 24
+)
+
 func (s *store) options() *pebble.Options {
 	o := &pebble.Options{
 		FS: s.fs, Cache: s.cache, DisableWAL: true, FormatMajorVersion: stateFormat,
 		MemTableSize: uint64(s.mem), Logger: pebbleLogger{s.logger},
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
-		EventListener:              &pebble.EventListener{BackgroundError: s.failed},
+		L0CompactionThreshold:      l0Compact, L0StopWritesThreshold: l0Stop,
+		EventListener: &pebble.EventListener{BackgroundError: s.failed},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)

@@ -301,7 +301,7 @@ func (m *making) config(n Node) config.Config {
 	c.TLS = config.TLS{CertFile: certName, KeyFile: keyName, CAFile: filepath.Join(region, caName)}
 	c.Unsigned = true
 	c.Tuning.SegmentBytes = 8 << 20 // raft-wal preallocates it
-	c.Tuning.MemtableBytes = 8 << 20
+	c.Tuning.MemtableBytes = 16 << 20
 	c.Tuning.CacheBytes = 32 << 20
 	return c
 }

@@ -157,7 +157,7 @@ func (d *Desk) CreatePayment(
 	if err != nil {
 		return d.earlier(ctx, key, err)
 	}
-	id := d.Vault.ID("p-" + string(d.Self))
+	id := d.Vault.TimedID("p-"+string(d.Self), d.Now())
 	ticket, proof, err := d.lookUp(ctx, &a, id)
 	if err != nil {
 		return d.earlier(ctx, key, err)

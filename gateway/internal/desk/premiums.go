@@ -50,7 +50,7 @@ func (d *Desk) BeginPremium(ctx context.Context, o PremiumOrder) (policy.Code, e
 		return whyNot(err)
 	}
 	a.within = premiumWithin
-	id := d.Vault.ID("p-" + string(d.Self))
+	id := d.Vault.TimedID("p-"+string(d.Self), d.Now())
 	ticket, proof, err := d.lookUp(ctx, &a, id)
 	if err != nil {
 		return whyNot(err)

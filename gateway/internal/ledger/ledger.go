@@ -26,12 +26,12 @@ import (
 
 // Bounds of the memory that holds decoded records; each is a number of records.
 const (
-	paymentsHot = 8192
-	holdsHot    = 8192
-	usesHot     = 32768
+	paymentsHot = 3072
+	holdsHot    = 4096
+	usesHot     = 16384
 	personsHot  = 16384
 	grantsHot   = 16384
-	requestsHot = 4096
+	requestsHot = 2048
 	mandatesHot = 4096
 	premiumsHot = 4096
 	refundsHot  = 4096

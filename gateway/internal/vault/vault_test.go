@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -248,6 +249,30 @@ func TestPrintsMasked(t *testing.T) {
 	}
 	if !strings.Contains(b.String(), "110101********0011 张**") {
 		t.Error(b.String())
+	}
+}
+
+// TestTimedIDs sort by the time of their making, and differ within a millisecond.
+func TestTimedIDs(t *testing.T) {
+	t.Parallel()
+	v := open(t)
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	last := ""
+	for range 1000 {
+		id, same := v.TimedID("p-310000", at), v.TimedID("p-310000", at)
+		if id == same || id[:18] != same[:18] {
+			t.Fatalf("%s and %s of one moment", id, same)
+		}
+		if id <= last || len(id) != len("p-310000-")+22 {
+			t.Fatalf("%s after %s", id, last)
+		}
+		last = max(id, same)
+		at = at.Add(time.Millisecond)
+	}
+	for _, far := range []time.Time{time.Unix(0, 0), time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		if id := v.TimedID("p", far); (id < "p-1") != (far.Year() < 2000) {
+			t.Errorf("%s of %s", id, far)
+		}
 	}
 }
 
