@@ -119,6 +119,9 @@ func newStore(c storeConfig) *store {
 const (
 	l0Compact = 8
 	l0Stop    = 24
+	// baseMax keeps one level below the gathered files for long: most keys grow with time, so a merge touches little of
+	// what stands there, and a second level would only write it once more.
+	baseMax = 512 << 20
 )
 
 func (s *store) options() *pebble.Options {
@@ -126,7 +129,7 @@ func (s *store) options() *pebble.Options {
 		FS: s.fs, Cache: s.cache, DisableWAL: true, FormatMajorVersion: stateFormat,
 		MemTableSize: uint64(s.mem), Logger: pebbleLogger{s.logger},
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
-		L0CompactionThreshold:      l0Compact, L0StopWritesThreshold: l0Stop,
+		L0CompactionThreshold:      l0Compact, L0StopWritesThreshold: l0Stop, LBaseMaxBytes: baseMax,
 		EventListener: &pebble.EventListener{BackgroundError: s.failed},
 	}
 	for i := range o.Levels {
