@@ -335,7 +335,7 @@ func (x *insider) attempts(t *testing.T, f *fed, pair topology.Pair, grant, othe
 	elsewhere.payment, elsewhere.ticket, elsewhere.grant = payment, ticket, otherGrant
 	stranger.payment, stranger.ticket = payment, ticket
 	stranger.persons = clearPerson(somebodyElse(pair.Beneficiary))
-	changed.payment, changed.ticket = payment, flip(ticket, len(ticket)-150)
+	changed.payment, changed.ticket = payment, flip(ticket, len(ticket)-1)
 	own.ticket = x.ownTicket(t, own, payerHome)
 	late.ticket = x.lookUp(t, home, late.payment, who, time.Now().Add(-time.Second))
 	return []attempt{
