@@ -129,7 +129,7 @@ func (d *Desk) shownIndexed(v ledger.View, x *ledger.IndexRecord) (client.Grant,
 		return client.Grant{}, err
 	}
 	return client.Grant{
-		GrantID: x.Entry.ID, Status: string(x.Entry.EffectiveStatus(policy.Day(d.Now()))), Hotline: d.hotline(),
+		GrantID: x.Entry.ID, Status: string(x.Entry.EffectiveStatus(policy.Day(d.Now()))), Hotline: x.Hotline,
 		Payer:       client.MaskedPerson{IDNumber: x.Payer, Name: x.PayerName, Region: x.PayerRegion},
 		Beneficiary: beneficiary, Relation: x.Relation, Channel: x.Channel, Proofs: []client.Proof{},
 		ValidFrom: date(x.Entry.ValidFrom), ValidUntil: date(x.Entry.ValidUntil),

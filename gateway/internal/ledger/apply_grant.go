@@ -94,6 +94,9 @@ func (x *tx) notice(g *GrantRecord, who *Person) {
 		ValidFrom: g.Terms.ValidFrom.String(), Created: g.CreatedAt.UnixMicro(),
 		Payer: p.Masked, PayerName: p.Called, Channel: string(g.Terms.Channel), Funding: string(g.Terms.Funding),
 	}
+	if rules, err := x.l.rules.At(policy.Day(x.now)); err == nil {
+		n.Hotline = rules.Hotline
+	}
 	if g.Terms.ValidUntil != 0 {
 		n.ValidUntil = g.Terms.ValidUntil.String()
 	}
@@ -226,6 +229,7 @@ func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbo
 	rec.Revision = m.GetRevision()
 	rec.Payer, rec.PayerName = m.GetPayer(), m.GetPayerName()
 	rec.Relation, rec.Channel, rec.Funding = m.GetRelation(), m.GetChannel(), m.GetFunding()
+	rec.Hotline = m.GetHotline()
 	rec.PerPayment, rec.Annual = limitOf(m.GetPerPaymentLimit()), limitOf(m.GetAnnualLimit())
 	x.keepIndexed(rec)
 	x.l.effects.Grants = appendOnce(x.l.effects.Grants, rec.Entry.ID)

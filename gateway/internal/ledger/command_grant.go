@@ -231,6 +231,7 @@ type IndexRecord struct {
 	Renounced   string    // request of the beneficiary who wants it no longer
 	EndSent     time.Time // the payer's home was told that the beneficiary's insurance has ended
 	Over        bool      // its validity is over, as the sweep has found
+	Hotline     string    // of the payer's home
 }
 
 // Walk is the record.Record of an IndexRecord.
@@ -254,6 +255,7 @@ func (r *IndexRecord) Walk(c *record.Coder) {
 	record.Str(c, &r.Renounced)
 	c.Time(&r.EndSent)
 	c.Bool(&r.Over)
+	record.Str(c, &r.Hotline)
 }
 
 // orderRecord is the order of use that a beneficiary has set.

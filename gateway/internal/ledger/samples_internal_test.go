@@ -216,7 +216,7 @@ func sampleRecords() []sample {
 		of("index", IndexRecord{
 			grant.Entry{ID: "g-1", Status: "active", ValidFrom: 20_000, ValidUntil: 20_365, CreatedAt: sampleTime(1)},
 			3, "110000", "masked", "name", "n-2", "parent", "counter", 300, 1000, "balance", "request",
-			"renounced", sampleTime(2), true,
+			"renounced", sampleTime(2), true, "010-12393",
 		}),
 		of("refund", RefundRecord{sampleRefund(), sampleRequest(), sampleTime(3)}),
 		of("return", ReturnRecord{

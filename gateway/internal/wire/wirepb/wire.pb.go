@@ -1039,6 +1039,7 @@ type GrantNotice struct {
 	PerPaymentLimit string                 `protobuf:"bytes,11,opt,name=per_payment_limit,json=perPaymentLimit,proto3" json:"per_payment_limit,omitempty"`
 	AnnualLimit     string                 `protobuf:"bytes,12,opt,name=annual_limit,json=annualLimit,proto3" json:"annual_limit,omitempty"`
 	Funding         string                 `protobuf:"bytes,13,opt,name=funding,proto3" json:"funding,omitempty"`
+	Hotline         string                 `protobuf:"bytes,14,opt,name=hotline,proto3" json:"hotline,omitempty"` // of the payer's home (R-09)
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1160,6 +1161,13 @@ func (x *GrantNotice) GetAnnualLimit() string {
 func (x *GrantNotice) GetFunding() string {
 	if x != nil {
 		return x.Funding
+	}
+	return ""
+}
+
+func (x *GrantNotice) GetHotline() string {
+	if x != nil {
+		return x.Hotline
 	}
 	return ""
 }
@@ -2669,7 +2677,7 @@ const file_wire_proto_rawDesc = "" +
 	"\rEnquiryAnswer\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x1c\n" +
 	"\tundecided\x18\x02 \x01(\bR\tundecided\x12\x18\n" +
-	"\aunknown\x18\x03 \x01(\bR\aunknown\"\x8a\x03\n" +
+	"\aunknown\x18\x03 \x01(\bR\aunknown\"\xa4\x03\n" +
 	"\vGrantNotice\x12\x19\n" +
 	"\bgrant_id\x18\x01 \x01(\tR\agrantId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1a\n" +
@@ -2687,7 +2695,8 @@ const file_wire_proto_rawDesc = "" +
 	" \x01(\tR\achannel\x12*\n" +
 	"\x11per_payment_limit\x18\v \x01(\tR\x0fperPaymentLimit\x12!\n" +
 	"\fannual_limit\x18\f \x01(\tR\vannualLimit\x12\x18\n" +
-	"\afunding\x18\r \x01(\tR\afunding\")\n" +
+	"\afunding\x18\r \x01(\tR\afunding\x12\x18\n" +
+	"\ahotline\x18\x0e \x01(\tR\ahotline\")\n" +
 	"\fGrantConsent\x12\x19\n" +
 	"\bgrant_id\x18\x01 \x01(\tR\agrantId\":\n" +
 	"\bRejected\x12\x16\n" +
