@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,26 +32,56 @@ func (n *Node) adminServer() *http.Server {
 	return &http.Server{Handler: n.Admin(), ReadHeaderTimeout: adminHeader}
 }
 
+// adminRoute is one call of the operators' API: who may make it, and whether a second person must agree first.
+type adminRoute struct {
+	pattern string
+	needs   duty
+	two     bool // done only when a second person has approved it
+	handler http.HandlerFunc
+}
+
+// duty is what a call asks of an operator; the roles are made of duties.
+type duty string
+
+// The duties.
+const (
+	dutyObserve duty = "observe" // sees how the region is, no personal data
+	dutyOperate duty = "operate" // changes how the region runs
+	dutySecure  duty = "secure"  // keys, directory, platforms, operators
+	dutyAudit   duty = "audit"   // reads records of persons, decisions and the audit log
+)
+
+// adminRoutes are all calls of the operators' API.
+func (n *Node) adminRoutes() []adminRoute {
+	routes := []adminRoute{
+		{pattern: "GET /admin/v1/status", needs: dutyObserve, handler: n.adminStatus},
+		{pattern: "GET /admin/v1/books", needs: dutyAudit, handler: n.adminBooks},
+		{pattern: "GET /admin/v1/audit", needs: dutyAudit, handler: n.adminAudit},
+		{pattern: "GET /admin/v1/digest", needs: dutyObserve, handler: n.adminDigest},
+		{pattern: "GET /admin/v1/index", needs: dutyObserve, handler: n.adminIndex},
+		{pattern: "POST /admin/v1/index/rebuild", needs: dutyOperate, handler: n.adminRebuild},
+		{pattern: "POST /admin/v1/standing", needs: dutyOperate, handler: n.adminStanding},
+		{pattern: "POST /admin/v1/people", needs: dutyOperate, handler: n.adminPeople},
+		{pattern: "POST /admin/v1/clock/acknowledge", needs: dutyOperate, handler: n.adminClock},
+		{pattern: "/debug/pprof/", needs: dutyOperate, handler: pprof.Index},
+		{pattern: "/debug/pprof/profile", needs: dutyOperate, handler: pprof.Profile},
+		{pattern: "/debug/pprof/trace", needs: dutyOperate, handler: pprof.Trace},
+	}
+	return slices.Concat(routes, n.rulesRoutes())
+}
+
 // Admin is the operators' API of this node.
 func (n *Node) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /admin/v1/status", n.adminStatus)
-	mux.HandleFunc("GET /admin/v1/books", n.adminBooks)
-	mux.HandleFunc("GET /admin/v1/audit", n.adminAudit)
-	mux.HandleFunc("GET /admin/v1/digest", n.adminDigest)
-	mux.HandleFunc("GET /admin/v1/index", n.adminIndex)
-	mux.HandleFunc("POST /admin/v1/index/rebuild", n.adminRebuild)
-	mux.HandleFunc("POST /admin/v1/standing", n.adminStanding)
-	mux.HandleFunc("POST /admin/v1/people", n.adminPeople)
-	mux.HandleFunc("POST /admin/v1/clock/acknowledge", func(w http.ResponseWriter, _ *http.Request) {
-		n.log.AcknowledgeClock()
-		w.WriteHeader(http.StatusNoContent)
-	})
-	n.rulesRoutes(mux)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	for _, r := range n.adminRoutes() {
+		mux.HandleFunc(r.pattern, r.handler)
+	}
 	return mux
+}
+
+func (n *Node) adminClock(w http.ResponseWriter, _ *http.Request) {
+	n.log.AcknowledgeClock()
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (n *Node) writeJSON(w http.ResponseWriter, r *http.Request, v any) {

@@ -25,12 +25,14 @@ const (
 	rulesTimeout = 30 * time.Second
 )
 
-func (n *Node) rulesRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /admin/v1/rules", n.adminRules)
-	mux.HandleFunc("GET /admin/v1/rules/{from}", n.adminRulesOf)
-	mux.HandleFunc("POST /admin/v1/rules", n.adminSetRules)
-	mux.HandleFunc("DELETE /admin/v1/rules/{from}", n.adminWithdrawRules)
-	mux.HandleFunc("GET /admin/v1/decisions", n.adminDecisions)
+func (n *Node) rulesRoutes() []adminRoute {
+	return []adminRoute{
+		{pattern: "GET /admin/v1/rules", needs: dutyObserve, handler: n.adminRules},
+		{pattern: "GET /admin/v1/rules/{from}", needs: dutyObserve, handler: n.adminRulesOf},
+		{pattern: "POST /admin/v1/rules", needs: dutyOperate, handler: n.adminSetRules},
+		{pattern: "DELETE /admin/v1/rules/{from}", needs: dutyOperate, handler: n.adminWithdrawRules},
+		{pattern: "GET /admin/v1/decisions", needs: dutyAudit, handler: n.adminDecisions},
+	}
 }
 
 // rulesVersion is one version of the rules as the list shows it.
