@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"time"
@@ -8,15 +9,19 @@ import (
 
 // Bounds of a directory, besides DirectoryMax and MembersMax.
 const (
-	aliasesMax  = 64    // aliases of one member
-	keysMax     = 16    // keys of one member, old and new together
-	nameMax     = 128   // bytes of a name or alias
-	publicMax   = 256   // bytes of a public key
-	rootsMax    = 16    // keys of the federation's root
-	pairsMax    = 65536 // open pairs, all members together
-	openEnded   = 1<<31 - 1
-	secondsADay = 24 * 60 * 60
-	chinaOffset = 8 * time.Hour // GB/T 7408.1: the country has one zone, without summer time
+	aliasesMax   = 64    // aliases of one member
+	keysMax      = 16    // keys of one member, old and new together
+	nameMax      = 128   // bytes of a name or alias
+	publicMax    = 256   // bytes of a public key
+	certMax      = 4096  // bytes of a certificate, a member's or an authority's
+	authorityMax = 32    // certificates of authorities
+	listsMax     = 32    // revocation lists
+	listMax      = 65536 // bytes of a revocation list
+	rootsMax     = 16    // keys of the federation's root
+	pairsMax     = 65536 // open pairs, all members together
+	openEnded    = 1<<31 - 1
+	secondsADay  = 24 * 60 * 60
+	chinaOffset  = 8 * time.Hour // GB/T 7408.1: the country has one zone, without summer time
 )
 
 // MemberState is how far a member takes part. Numbers and captures of a member that is not open
@@ -48,6 +53,9 @@ type Key struct {
 	NotBefore time.Time `json:"not_before"` // valid from this moment
 	NotAfter  time.Time `json:"not_after"`  // and before this one
 	Revoked   bool      `json:"revoked"`    // refused from now on, whatever time a parcel claims
+	// Certificate is the DER of the X.509 certificate of Public; empty in a federation that runs without
+	// certificates. Its content is judged by crypto/cert, not here.
+	Certificate []byte `json:"certificate"`
 }
 
 // ValidAt reports whether t lies within the key's validity. It says nothing of Revoked.
@@ -81,6 +89,10 @@ type DirectoryData struct {
 	Expires  time.Time `json:"expires"`
 	Members  []Member  `json:"members"` // sorted by code
 	Pairs    []Pair    `json:"pairs"`   // sorted by A, then B
+	// Authorities are the DER of the certificates that members' certificates lead to, RevocationLists the DER of
+	// the authorities' X.509 revocation lists. Both sorted by their bytes, and opaque here: crypto/cert judges them.
+	Authorities     [][]byte `json:"authorities"`
+	RevocationLists [][]byte `json:"revocation_lists"`
 }
 
 // Directory is a directory whose form was checked. It never changes; safe for concurrent use. What
@@ -274,8 +286,25 @@ func checkHead(data *DirectoryData) error {
 		return refuse(RefusedMalformed, "dates")
 	case len(data.Members) == 0, len(data.Members) > MembersMax, data.Pairs == nil, len(data.Pairs) > pairsMax:
 		return refuse(RefusedMalformed, "counts")
+	case !sortedBlobs(data.Authorities, authorityMax, certMax):
+		return refuse(RefusedMalformed, "authorities")
+	case !sortedBlobs(data.RevocationLists, listsMax, listMax):
+		return refuse(RefusedMalformed, "revocation lists")
 	}
 	return nil
+}
+
+// sortedBlobs reports whether a list is there, in order without repeats, and within its bounds.
+func sortedBlobs(list [][]byte, countMax, sizeMax int) bool {
+	if list == nil || len(list) > countMax {
+		return false
+	}
+	for i, b := range list {
+		if len(b) == 0 || len(b) > sizeMax || (i > 0 && bytes.Compare(list[i-1], b) >= 0) {
+			return false
+		}
+	}
+	return true
 }
 
 func wholeSecond(t time.Time) bool {
@@ -308,7 +337,7 @@ func (d *Directory) addMember(m *Member, publics map[string]bool) error {
 
 func validKey(k *Key) bool {
 	return validKeyID(k.ID) && (k.Use == UseSign || k.Use == UseSeal) &&
-		len(k.Public) > 0 && len(k.Public) <= publicMax &&
+		len(k.Public) > 0 && len(k.Public) <= publicMax && k.Certificate != nil && len(k.Certificate) <= certMax &&
 		wholeSecond(k.NotBefore) && wholeSecond(k.NotAfter) && k.NotBefore.Before(k.NotAfter)
 }
 

@@ -112,6 +112,9 @@ func ordered(data DirectoryData) DirectoryData {
 		slices.SortFunc(m.Keys, func(x, y Key) int { return cmp.Compare(x.ID, y.ID) })
 		for j := range m.Keys {
 			m.Keys[j].NotBefore, m.Keys[j].NotAfter = second(m.Keys[j].NotBefore), second(m.Keys[j].NotAfter)
+			if m.Keys[j].Certificate == nil {
+				m.Keys[j].Certificate = []byte{} // "", not null: each content has one form
+			}
 		}
 	}
 	data.Pairs = append([]Pair{}, data.Pairs...)
@@ -121,6 +124,10 @@ func ordered(data DirectoryData) DirectoryData {
 		}
 	}
 	slices.SortFunc(data.Pairs, comparePairs)
+	data.Authorities = append([][]byte{}, data.Authorities...)
+	slices.SortFunc(data.Authorities, bytes.Compare)
+	data.RevocationLists = append([][]byte{}, data.RevocationLists...)
+	slices.SortFunc(data.RevocationLists, bytes.Compare)
 	return data
 }
 

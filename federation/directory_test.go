@@ -187,6 +187,17 @@ func TestDirectoryContent(t *testing.T) {
 		"key never valid": func(d *federation.DirectoryData) {
 			d.Members[0].Keys[0].NotAfter = d.Members[0].Keys[0].NotBefore
 		},
+		"certificate too long": func(d *federation.DirectoryData) {
+			d.Members[0].Keys[0].Certificate = make([]byte, 4097)
+		},
+		"authority twice": func(d *federation.DirectoryData) { d.Authorities = [][]byte{{1}, {1}} },
+		"authority empty": func(d *federation.DirectoryData) { d.Authorities = [][]byte{{}} },
+		"list too long":   func(d *federation.DirectoryData) { d.RevocationLists = [][]byte{make([]byte, 65537)} },
+		"lists too many": func(d *federation.DirectoryData) {
+			for i := range 33 {
+				d.RevocationLists = append(d.RevocationLists, []byte{byte(i)})
+			}
+		},
 		"key empty":            func(d *federation.DirectoryData) { d.Members[0].Keys[0].Public = nil },
 		"pair with oneself":    func(d *federation.DirectoryData) { d.Pairs[0].B = d.Pairs[0].A },
 		"pair with a stranger": func(d *federation.DirectoryData) { d.Pairs[0].B = "999999" },
@@ -245,12 +256,13 @@ func TestDirectoryHasOneForm(t *testing.T) {
 		"fraction":       strings.Replace(body, `"2027-11-01T08:00:00Z"`, `"2027-11-01T08:00:00.5Z"`, 1),
 		"members reversed": strings.NewReplacer(`"code":"110000"`, `"code":"990000"`, `"a":"110000"`, `"a":"990000"`).
 			Replace(body),
-		"field missing": strings.Replace(body, `"until":"2026-12-31"`, `"x":""`, 1),
-		"trailing":      body + "{}",
-		"broken UTF-8":  strings.Replace(body, `"pool 110000"`, "\"pool \xff\"", 1),
-		"nothing":       "",
-		"null":          "null",
-		"deep":          strings.Repeat("[", 100_000),
+		"null for nothing": strings.Replace(body, `"certificate":""`, `"certificate":null`, 1),
+		"field missing":    strings.Replace(body, `"until":"2026-12-31"`, `"x":""`, 1),
+		"trailing":         body + "{}",
+		"broken UTF-8":     strings.Replace(body, `"pool 110000"`, "\"pool \xff\"", 1),
+		"nothing":          "",
+		"null":             "null",
+		"deep":             strings.Repeat("[", 100_000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
