@@ -12,6 +12,10 @@ package crypto
 import (
 	"errors"
 	"hash"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Sizes in bytes.
@@ -40,6 +44,19 @@ var (
 	ErrKey = errors.New("crypto: bad key")
 	// ErrNoKey: the ring has no key of that id and use.
 	ErrNoKey = errors.New("crypto: no such key")
+	// ErrDestroyed: the key was destroyed and does not come back.
+	ErrDestroyed = errors.New("crypto: key was destroyed")
+	// ErrFull: the ring has as many keys as it may have.
+	ErrFull = errors.New("crypto: ring is full")
+	// ErrUse: no such use.
+	ErrUse = errors.New("crypto: unknown use of a key")
+	// ErrOrder: a destruction without who ordered it and why.
+	ErrOrder = errors.New("crypto: who ordered it and why must be said")
+	// ErrAccess: who asks has not the right to it in the module that keeps the keys.
+	ErrAccess = errors.New("crypto: no right to this")
+	// ErrAway: the module that keeps the keys cannot be reached, or did not answer. Nothing is known
+	// of what it did; every call but Generate and Destroy may simply be repeated.
+	ErrAway = errors.New("crypto: the key module does not answer")
 )
 
 // Public is an SM2 public key in the form 04 ‖ x ‖ y (PublicSize bytes).
@@ -121,9 +138,10 @@ const (
 	UseEvidence Use = "evidence" // HMAC-SM3: salts of leaves
 )
 
-// KeyRing keeps secret keys by id and works with them; it never hands one out. A later hardware
-// module stands behind the same calls. Safe for concurrent use. All calls return ErrNoKey for an
-// unknown id or another use.
+// KeyRing keeps secret keys by id and works with them; it never hands one out. A hardware module
+// stands behind the same calls, as crypto/hsm does with keys in another process. Safe for
+// concurrent use. All calls return ErrNoKey for an unknown id or another use, and ErrAway where the
+// keys are in a module that does not answer.
 type KeyRing interface {
 	// Current returns the id of the newest key of a use.
 	Current(use Use) (id string, err error)
@@ -139,4 +157,40 @@ type KeyRing interface {
 	// ciphertext.
 	Seal(id string, plaintext, additional []byte) ([]byte, error)
 	Open(id string, sealed, additional []byte) ([]byte, error)
+}
+
+// Order says who had a key destroyed and why, for the journal. Both are text of 1 to OrderMax bytes
+// without control characters.
+type Order struct{ Who, Reason string }
+
+// OrderMax bounds each text of an Order, in bytes.
+const OrderMax = 200
+
+// Valid reports whether both texts are there and within their bounds.
+func (o Order) Valid() bool { return plain(o.Who) && plain(o.Reason) }
+
+func plain(text string) bool {
+	if text == "" || len(text) > OrderMax || !utf8.ValidString(text) {
+		return false
+	}
+	return !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// KeyKeeper is a ring that also makes and destroys keys: what a node needs for rotation. Every
+// change is in the keeper's own journal. Safe for concurrent use.
+type KeyKeeper interface {
+	KeyRing
+	// Generate makes a new key, which is then the current one of its use, and returns its id. Other
+	// errors: ErrUse, ErrFull, ErrAccess.
+	Generate(use Use) (string, error)
+	// Monthly returns the data key of the month of t (China Standard Time), and makes it if there is
+	// none. Errors as Generate.
+	Monthly(t time.Time) (string, error)
+	// IDs returns the ids of a use, newest first; none is no error.
+	IDs(use Use) ([]string, error)
+	// Destroy removes a key for good: what was sealed under it stays sealed, and no backup brings it
+	// back here. Other errors: ErrOrder, ErrFull, ErrAccess.
+	Destroy(id string, order Order) error
+	// Reload takes notice of what another process did to the same keys.
+	Reload() error
 }

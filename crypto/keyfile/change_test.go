@@ -30,7 +30,7 @@ func TestDestroy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ring.Destroy(gone); err != nil {
+	if err := ring.Destroy(gone, order()); err != nil {
 		t.Fatal(err)
 	}
 	check := func(ring *keyfile.Ring) {
@@ -41,7 +41,7 @@ func TestDestroy(t *testing.T) {
 		if _, err := ring.Restore(backup, raw(t)); !errors.Is(err, keyfile.ErrDestroyed) {
 			t.Errorf("restore: %v", err)
 		}
-		if err := ring.Destroy(gone); !errors.Is(err, crypto.ErrNoKey) {
+		if err := ring.Destroy(gone, order()); !errors.Is(err, crypto.ErrNoKey) {
 			t.Errorf("destroy: %v", err)
 		}
 		if current, err := ring.Current(crypto.UseData); current != kept {
@@ -133,7 +133,7 @@ func TestReload(t *testing.T) {
 	if opened, err := two.Open(id, sealed, nil); string(opened) != "person" {
 		t.Errorf("after: %q, %v", opened, err)
 	}
-	if err := one.Destroy(id); err != nil {
+	if err := one.Destroy(id, order()); err != nil {
 		t.Fatal(err)
 	}
 	if err := two.Reload(); err != nil {
@@ -144,7 +144,7 @@ func TestReload(t *testing.T) {
 	}
 	memory := keyfile.NewMemory(emm.New())
 	generate(t, memory, crypto.UseData)
-	if err := errors.Join(memory.Reload(), memory.Close()); err != nil || len(memory.IDs(crypto.UseData)) != 1 {
+	if err := errors.Join(memory.Reload(), memory.Close()); err != nil || len(idsOf(memory, crypto.UseData)) != 1 {
 		t.Errorf("memory: %v", err)
 	}
 	// A folder that went bad leaves the ring as it was.
@@ -299,7 +299,7 @@ func TestFull(t *testing.T) {
 	for range limit - 1 {
 		generate(t, ring, crypto.UseToken)
 	}
-	if err := ring.Destroy(generate(t, ring, crypto.UseData)); err != nil {
+	if err := ring.Destroy(generate(t, ring, crypto.UseData), order()); err != nil {
 		t.Fatal(err)
 	}
 	if id, err := ring.Generate(crypto.UseToken); !errors.Is(err, keyfile.ErrFull) {
@@ -330,7 +330,7 @@ func TestNoFolder(t *testing.T) {
 	if err == nil || id != "" {
 		t.Errorf("%q is made without a file: %v", id, err)
 	}
-	if ids := ring.IDs(crypto.UseToken); len(ids) != 0 {
+	if ids := idsOf(ring, crypto.UseToken); len(ids) != 0 {
 		t.Errorf("known all the same: %v", ids)
 	}
 }
@@ -355,7 +355,7 @@ func FuzzRestore(f *testing.F) {
 		ring := keyfile.NewMemory(emm.New())
 		id, err := ring.Restore(file, kek)
 		if err != nil {
-			if id != "" || len(ring.IDs(crypto.UseSign)) > 0 {
+			if id != "" || len(idsOf(ring, crypto.UseSign)) > 0 {
 				t.Fatalf("%q came in beside %v", id, err)
 			}
 			return

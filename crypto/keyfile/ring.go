@@ -32,13 +32,13 @@ import (
 // Errors of a ring.
 var (
 	// ErrDestroyed: the key was destroyed and does not come back.
-	ErrDestroyed = errors.New("keyfile: key was destroyed")
+	ErrDestroyed = crypto.ErrDestroyed
 	// ErrExists: the ring has a key of that id.
 	ErrExists = errors.New("keyfile: key exists")
 	// ErrFull: the ring has KeysMax keys, or its sequence numbers are used up.
-	ErrFull = errors.New("keyfile: ring is full")
+	ErrFull = crypto.ErrFull
 	// ErrUse: no such use.
-	ErrUse = errors.New("keyfile: unknown use")
+	ErrUse = crypto.ErrUse
 )
 
 // Ring is a crypto.KeyRing. Safe for concurrent use; several processes may open one folder, and see
@@ -56,7 +56,7 @@ type Ring struct {
 	table  atomic.Pointer[table]
 }
 
-var _ crypto.KeyRing = (*Ring)(nil)
+var _ crypto.KeyKeeper = (*Ring)(nil)
 
 // table is never changed once it is stored.
 type table struct {
@@ -200,8 +200,10 @@ func newer(a, b *key) int {
 	return cmp.Or(cmp.Compare(b.sequence, a.sequence), cmp.Compare(b.id, a.id))
 }
 
-// IDs returns the ids of a use, newest first.
-func (r *Ring) IDs(use crypto.Use) []string {
+// IDs returns the ids of a use, newest first. It never fails.
+func (r *Ring) IDs(use crypto.Use) ([]string, error) { return r.ids(use), nil }
+
+func (r *Ring) ids(use crypto.Use) []string {
 	var found []*key
 	for _, k := range r.table.Load().keys {
 		if k.use == use {
@@ -226,7 +228,7 @@ func (r *Ring) Monthly(t time.Time) (string, error) {
 	r.months.Lock()
 	defer r.months.Unlock()
 	prefix := idPrefix(crypto.UseData, t)
-	for _, id := range r.IDs(crypto.UseData) {
+	for _, id := range r.ids(crypto.UseData) {
 		if strings.HasPrefix(id, prefix) {
 			return id, nil
 		}

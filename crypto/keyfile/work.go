@@ -81,8 +81,11 @@ func (r *Ring) Open(id string, sealed, additional []byte) ([]byte, error) {
 
 // Destroy removes a key for good: what was sealed under it stays sealed. Restore refuses its id
 // from then on. A copy that was exported before is the business of who keeps it. Errors:
-// crypto.ErrNoKey, ErrFull, those of os.
-func (r *Ring) Destroy(id string) error {
+// crypto.ErrNoKey, crypto.ErrOrder, ErrFull, those of os.
+func (r *Ring) Destroy(id string, order crypto.Order) error {
+	if !order.Valid() {
+		return crypto.ErrOrder
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.table.Load()

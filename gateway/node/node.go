@@ -31,7 +31,6 @@ import (
 	"gongji/consensus"
 	"gongji/consensus/raftlog"
 	"gongji/crypto"
-	"gongji/crypto/keyfile"
 	"gongji/crypto/secondopinion"
 	"gongji/crypto/sm/emm"
 	"gongji/crypto/sm/gmsm"
@@ -61,7 +60,7 @@ type Deps struct {
 	// KafkaDial is the network to the brokers.
 	KafkaDial func(ctx context.Context, network, addr string) (net.Conn, error)
 	Bus       federation.Bus
-	Ring      crypto.KeyRing
+	Ring      crypto.KeyKeeper
 	Core      adapters.Core // a core system outside; then the region has no Book
 	Directory []byte        // signed
 	Tuning    raftlog.Tuning
@@ -81,6 +80,7 @@ type Node struct {
 	premiums *premium.Collector
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
+	keys     crypto.KeyKeeper
 	sealer   *sealer
 	vault    *vault.Vault
 	roots    federation.Roots
@@ -145,18 +145,8 @@ func (n *Node) openCrypto() error {
 			return fmt.Errorf("node: engine %s: %w", s.Name(), err)
 		}
 	}
-	ring := n.deps.Ring
-	if ring == nil {
-		kek, err := n.kek()
-		if err != nil {
-			return err
-		}
-		opened, err := keyfile.Open(n.cfg.Keys.Dir, kek, chosen)
-		if err != nil {
-			return err
-		}
-		ring = opened
-		n.owned = append(n.owned, opened)
+	if err := n.openKeys(chosen); err != nil {
+		return err
 	}
 	doubts := secondopinion.Config{
 		Chosen: chosen, Other: other, Now: n.deps.Clock, Logger: n.deps.Logger, Registerer: n.registry,
@@ -172,22 +162,11 @@ func (n *Node) openCrypto() error {
 	if err != nil {
 		return err
 	}
-	n.sealer = newSealer(chosen, ring, opinion, n.deps.Random)
-	if n.vault, err = vault.New(ring, n.sealer.Hash, n.deps.Random); err != nil {
+	n.sealer = newSealer(chosen, n.keys, opinion, n.deps.Random)
+	if n.vault, err = vault.New(n.keys, n.sealer.Hash, n.deps.Random); err != nil {
 		return err
 	}
 	return n.readRoots()
-}
-
-func (n *Node) kek() (*keyfile.KEK, error) {
-	if n.cfg.Keys.KEKFile != "" {
-		return keyfile.ReadKEK(n.cfg.Keys.KEKFile)
-	}
-	passphrase, err := readSecret(n.cfg.Keys.PassphraseFile)
-	if err != nil {
-		return nil, err
-	}
-	return keyfile.PassphraseKEK(passphrase, keyfile.DefaultCost())
 }
 
 func (n *Node) readRoots() error {

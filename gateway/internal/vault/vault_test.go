@@ -131,7 +131,7 @@ func TestNewDataKey(t *testing.T) {
 			t.Errorf("%v, %v", got, err)
 		}
 	}
-	if err := ring.Destroy(id); err != nil { // purging a month leaves digests
+	if err := ring.Destroy(id, crypto.Order{Who: "test", Reason: "test"}); err != nil { // purging a month leaves digests
 		t.Fatal(err)
 	}
 	if _, err := v.Open(old); !errors.Is(err, vault.ErrSealed) {
