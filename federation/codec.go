@@ -127,7 +127,7 @@ func appendKeyID(b []byte, id string) []byte { return append(append(b, uint8(len
 
 // encodeHeader writes the bytes that are signed. The header must be valid.
 func encodeHeader(h *Header) []byte {
-	b := make([]byte, 0, 160+len(h.SignKey)+len(h.SealKey))
+	b := make([]byte, 0, 192+len(h.SignKey)+len(h.SealKey))
 	b = binary.BigEndian.AppendUint16(b, h.Version)
 	b = append(b, h.From...)
 	b = append(b, h.To...)
@@ -138,6 +138,7 @@ func encodeHeader(h *Header) []byte {
 	b = appendKeyID(b, h.SealKey)
 	b = binary.BigEndian.AppendUint64(b, h.Ack.Epoch)
 	b = binary.BigEndian.AppendUint64(b, h.Ack.Number)
+	b = append(b, h.Ack.Chain[:]...)
 	b = binary.BigEndian.AppendUint32(b, h.Count)
 	b = append(b, h.Root[:]...)
 	return binary.BigEndian.AppendUint16(b, h.Protocol)
@@ -158,6 +159,7 @@ func DecodeHeader(raw []byte) (Header, error) {
 	h.Time = time.UnixMicro(int64(d.u64())).UTC()
 	h.SignKey, h.SealKey = d.keyID(), d.keyID()
 	h.Ack = Ack{Epoch: d.u64(), Number: d.u64()}
+	d.fixed(h.Ack.Chain[:])
 	h.Count = d.u32()
 	d.fixed(h.Root[:])
 	h.Protocol = d.u16()
@@ -271,8 +273,8 @@ func (e *envelope) encode() []byte {
 	return appendBytes32(b, e.sealed)
 }
 
-// headerMax bounds a header's bytes: the fixed part has 100.
-const headerMax = 100 + 2*(1+keyIDMax)
+// headerMax bounds a header's bytes: the fixed part has 132.
+const headerMax = 132 + 2*(1+keyIDMax)
 
 func decodeEnvelope(record []byte) (envelope, error) {
 	d := decoder{b: record}

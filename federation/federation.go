@@ -120,10 +120,13 @@ type Message struct {
 	PersonsDigest [HashSize]byte
 }
 
-// Ack tells what the sender of a parcel has applied of the reverse link.
+// Ack tells what the sender of a parcel has applied of the reverse link. It stands in the signed
+// header, and the chain covers every message up to Number, so a signed header is a receipt: its
+// signer has these messages, with this content, in its log.
 type Ack struct {
 	Epoch  uint64
 	Number uint64
+	Chain  [HashSize]byte // of the reverse link at Number; zero at Number 0
 }
 
 // Content is what a parcel carries to one region.

@@ -23,7 +23,9 @@ func (o Out) Next(h Hash, content [HashSize]byte) Out {
 
 // Ack takes a cumulative ack. It returns false, and o as it was, when the ack says nothing new:
 // another epoch, an old number, or one that was never sent (which only a faulty or forging peer
-// sends).
+// sends). An Out knows only its newest chain: that a.Chain is the chain at a.Number is for the
+// caller, which keeps the messages, to see. Where it is not, the two sides have different
+// histories, and nothing may be forgotten.
 func (o Out) Ack(a Ack) (Out, bool) {
 	if a.Epoch != o.Epoch || a.Number <= o.Acked || a.Number > o.Last {
 		return o, false
@@ -88,6 +90,15 @@ func (in In) Offer(h Hash, epoch, number uint64, content, claimed [HashSize]byte
 func ContentDigest(h Hash, body []byte, persons [HashSize]byte) [HashSize]byte {
 	b := h(body)
 	return h(b[:], persons[:])
+}
+
+// Ack is what the receiver tells its peer: how far its log has come, and with what content.
+func (in In) Ack() Ack { return Ack{Epoch: in.Epoch, Number: in.Applied, Chain: in.Chain} }
+
+// Chain is the chain behind message number, whose content digest is content, on a chain that stood
+// at before: what an arbiter computes to hold messages against a receipt.
+func Chain(h Hash, before [HashSize]byte, number uint64, content [HashSize]byte) [HashSize]byte {
+	return chain(h, before, number, content)
 }
 
 func chain(h Hash, before [HashSize]byte, number uint64, content [HashSize]byte) [HashSize]byte {

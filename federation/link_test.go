@@ -64,7 +64,7 @@ func (m *linkModel) deliver(t *rapid.T, s sentMessage) federation.Verdict {
 		}
 	case federation.Fork:
 	}
-	m.back = append(m.back, federation.Ack{Epoch: m.in.Epoch, Number: m.in.Applied})
+	m.back = append(m.back, m.in.Ack())
 	return verdict
 }
 

@@ -155,7 +155,7 @@ func (p *Peer) content(sent uint64, back bool) (federation.Content, uint64, bool
 	p.ackOwed = false
 	p.parcels++
 	c := federation.Content{
-		To: p.other, Epoch: p.out.Epoch, Ack: federation.Ack{Epoch: p.in.Epoch, Number: p.in.Applied},
+		To: p.other, Epoch: p.out.Epoch, Ack: p.in.Ack(),
 		Time: Start(), Messages: waiting,
 	}
 	binary.BigEndian.PutUint64(c.ParcelID[:], p.parcels)

@@ -82,7 +82,9 @@ func (x *insider) hear(ctx context.Context, t *testing.T, from federation.Region
 		for i := range o.Messages {
 			m := o.Messages[i]
 			if m.Class == federation.Numbered {
-				x.acks[from] = federation.Ack{Epoch: 1, Number: max(x.acks[from].Number, m.Number)}
+				if m.Number > x.acks[from].Number {
+					x.acks[from] = federation.Ack{Epoch: 1, Number: m.Number, Chain: m.Chain}
+				}
 			}
 			out = append(out, heard{m, federation.EncodeProof(o.Proof(x.Hash, i))})
 		}

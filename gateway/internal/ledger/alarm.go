@@ -12,6 +12,9 @@ const (
 	AlarmShortfall = "shortfall" // a payment is captured and misses a leg's money
 	AlarmCoreWon   = "core_won"  // the core had captured what was to be given back
 
+	// AlarmReceiptForked: a peer has signed for another content than was sent to it. ID is the peer.
+	AlarmReceiptForked = "receipt_forked"
+
 	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken though its registration is not known
 	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
 

@@ -36,7 +36,7 @@ func (x *tx) send(to federation.Region, body *wirepb.Body, persons *Bundle, who 
 	link.Out = link.Out.Next(x.l.cfg.Hash, federation.ContentDigest(x.l.cfg.Hash, data, digest))
 	put(x, x.l.links, string(to), link)
 	m := OutMessage{Chain: link.Out.Chain, Body: data, Persons: persons}
-	x.Set(stateKey(keyOut, numbered(to, link.Out.Last)), record.Encode(&m))
+	x.Set(stateKey(keyOut, numbered(to, link.Out.Epoch, link.Out.Last)), record.Encode(&m))
 	x.l.effects.Peers = appendOnce(x.l.effects.Peers, to)
 }
 
@@ -64,32 +64,24 @@ func (x *tx) deliver(now time.Time, c *Deliver) Outcome {
 	if c.NextOffset != 0 {
 		link.NextOffset = c.NextOffset
 	}
+	var newest *ackedBy
 	for i := range c.Parcels {
 		p := &c.Parcels[i]
-		x.acked(c.Peer, link, federation.Ack{Epoch: p.AckEpoch, Number: p.AckNumber})
+		receipt := x.acked(now, c.Peer, link, p)
 		if p.Protocol > link.Protocol {
 			link.Protocol = p.Protocol
 		}
-		x.parcel(now, c.Peer, link, p)
+		first := x.parcel(now, c.Peer, link, p)
+		newest = x.receipt(c.Peer, newest, newReceipt(receipt, p, first))
 	}
+	x.keepReceipt(c.Peer, newest)
 	put(x, x.l.links, string(c.Peer), link)
 	return Outcome{}
 }
 
-// acked forgets the messages that are in the receiver's log.
-func (x *tx) acked(peer federation.Region, link *LinkRecord, a federation.Ack) {
-	next, ok := link.Out.Ack(a)
-	if !ok {
-		return
-	}
-	for n := link.Out.Acked + 1; n <= next.Acked; n++ {
-		x.Delete(stateKey(keyOut, numbered(peer, n)))
-	}
-	link.Out = next
-	x.l.effects.Acked = appendOnce(x.l.effects.Acked, peer)
-}
-
-func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *Parcel) {
+// parcel applies the messages of one parcel and keeps it as evidence under the first number that was applied, which it
+// returns: 0 for none.
+func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *Parcel) uint64 {
 	var first uint64
 	applied := p.Messages[:0:0]
 	for i := range p.Messages {
@@ -113,11 +105,12 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 		}
 	}
 	if first == 0 {
-		return
+		return 0
 	}
 	kept := *p
-	kept.Messages = applied
+	kept.Messages, kept.AckChain = applied, nil
 	x.Set(stateKey(keyEvidence, numbered(peer, p.Epoch, first)), record.Encode(&Evidence{At: now, Parcel: kept}))
+	return first
 }
 
 // consume gives a numbered message its meaning. One that cannot be understood is set aside and answered; the messages

@@ -122,7 +122,8 @@ func (x *tx) mayAsk(now time.Time, peer federation.Region) policy.Code {
 		return policy.CodeRegionPairClosed
 	}
 	link := get(x, x.l.links, string(peer))
-	if link != nil && (link.Out.Waiting() >= outboxMax || link.NewEpoch != 0 || link.In.Forked) {
+	if link != nil && (link.Out.Waiting() >= outboxMax || link.NewEpoch != 0 || link.In.Forked ||
+		link.Differs()) {
 		return policy.CodeRegionUnreachable
 	}
 	return ""

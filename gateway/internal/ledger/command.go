@@ -365,6 +365,7 @@ type Parcel struct {
 	Signature []byte
 	Leaves    []byte // federation.HashSize each, of all messages
 	Messages  []Inbound
+	AckChain  []byte // the peer's chain at AckNumber; empty where the parcel is kept as evidence: its header has it
 }
 
 // Walk is the record.Record of a Parcel.
@@ -377,6 +378,14 @@ func (p *Parcel) Walk(c *record.Coder) {
 	c.Bytes(&p.Signature)
 	c.Bytes(&p.Leaves)
 	record.List(c, &p.Messages)
+	c.Bytes(&p.AckChain)
+}
+
+// ack is what the parcel says of this region's messages.
+func (p *Parcel) ack() federation.Ack {
+	a := federation.Ack{Epoch: p.AckEpoch, Number: p.AckNumber}
+	copy(a.Chain[:], p.AckChain)
+	return a
 }
 
 // Deliver brings parcels of one peer, in the order of the lane, and the offset to read next.

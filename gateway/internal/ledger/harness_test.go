@@ -312,7 +312,7 @@ func (f *fed) parcel(from, to federation.Region) ledger.Parcel {
 	}
 	p := ledger.Parcel{
 		Epoch: link.Out.Epoch, AckEpoch: link.In.Epoch, AckNumber: link.In.Applied, Protocol: 1,
-		Header: []byte("header"), Signature: []byte("signature"),
+		Header: []byte("header"), Signature: []byte("signature"), AckChain: link.In.Chain[:],
 	}
 	err = v.Outbox(to, link.Out.Acked+1, func(number uint64, m ledger.OutMessage) bool {
 		p.Messages = append(p.Messages, f.inbound(to, number, &m))
@@ -410,7 +410,8 @@ func (f *fed) put(from, to federation.Region, body []byte, who *someone) {
 	m.Chain = link.Out.Chain
 	for _, n := range f.regions[from].nodes {
 		n.txn.Set([]byte("l"+string(to)), record.Encode(&link))
-		n.txn.Set(binary.BigEndian.AppendUint64([]byte("o"+string(to)), link.Out.Last), record.Encode(&m))
+		key := binary.BigEndian.AppendUint64([]byte("o"+string(to)), link.Out.Epoch)
+		n.txn.Set(binary.BigEndian.AppendUint64(key, link.Out.Last), record.Encode(&m))
 		if err := n.l.Reset(n.txn); err != nil {
 			f.t.Fatal(err)
 		}

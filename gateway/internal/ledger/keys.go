@@ -12,7 +12,8 @@ import (
 const (
 	keyMeta     = 'm' // name → bytes: rules, directory, imports, cursors
 	keyLink     = 'l' // region → link
-	keyOut      = 'o' // region, number → outMessage
+	keyOut      = 'o' // region, epoch, number → OutMessage; it stays as evidence when the receiver has it
+	keyReceipt  = 'V' // region, epoch, number acked → Receipt
 	keyEvidence = 'e' // region, epoch, number of the first message → evidence
 	keyPayment  = 'p' // payment id → PaymentRecord
 	keyBill     = 'b' // institution, bill id → billRecord

@@ -135,9 +135,13 @@ func TestPersonsAreChained(t *testing.T) {
 // TestAcks forget what is in the receiver's log, and nothing else.
 func TestAcks(t *testing.T) {
 	t.Parallel()
-	f, _ := outbox(t)
+	f, p := outbox(t)
 	ack := func(epoch, number uint64) ledger.LinkRecord {
-		f.done(shanghai, &ledger.Deliver{Peer: beijing, Parcels: []ledger.Parcel{{AckEpoch: epoch, AckNumber: number}}})
+		parcel := ledger.Parcel{AckEpoch: epoch, AckNumber: number}
+		if number > 0 && number <= 3 {
+			parcel.AckChain = p.Messages[number-1].Chain[:]
+		}
+		f.done(shanghai, &ledger.Deliver{Peer: beijing, Parcels: []ledger.Parcel{parcel}})
 		link, err := f.view(shanghai).Link(beijing)
 		if err != nil {
 			t.Fatal(err)

@@ -247,7 +247,12 @@ type LinkRecord struct {
 	NextOffset int64
 	Protocol   uint16
 	NewEpoch   uint64 // the peer has begun anew; set until ResumeLink
+	// AckForked is the epoch of Out in which the peer acked another content than was sent; its acks count no more in it.
+	AckForked uint64
 }
+
+// Differs reports whether the two sides have different histories of what this region sent.
+func (l *LinkRecord) Differs() bool { return l.AckForked != 0 && l.AckForked == l.Out.Epoch }
 
 // Walk is the record.Record of a LinkRecord.
 func (l *LinkRecord) Walk(c *record.Coder) {
@@ -262,9 +267,10 @@ func (l *LinkRecord) Walk(c *record.Coder) {
 	c.I64(&l.NextOffset)
 	record.Int(c, &l.Protocol)
 	c.U64(&l.NewEpoch)
+	c.U64(&l.AckForked)
 }
 
-// OutMessage waits in the outbox until its receiver's log has it. Its persons are sealed.
+// OutMessage waits in the outbox until its receiver's log has it, and is evidence from then on. Its persons are sealed.
 type OutMessage struct {
 	Chain   [federation.HashSize]byte
 	Body    []byte
@@ -276,6 +282,29 @@ func (m *OutMessage) Walk(c *record.Coder) {
 	c.Fixed(m.Chain[:])
 	c.Bytes(&m.Body)
 	record.Opt(c, &m.Persons)
+}
+
+// Receipt is a peer's signed word that its log has everything up to a number of this region's, with this content. It
+// stands under the number that it acks. Header and Signature are empty where the parcel that brought the ack had
+// messages too and is kept as Evidence: Epoch and First name that.
+type Receipt struct {
+	At           time.Time
+	From         uint64 // the first number that it is new for
+	Header       []byte
+	Signature    []byte
+	Epoch, First uint64
+	Forked       bool // it speaks of another content than was sent: proof that the two sides differ
+}
+
+// Walk is the record.Record of a Receipt.
+func (r *Receipt) Walk(c *record.Coder) {
+	c.Time(&r.At)
+	c.U64(&r.From)
+	c.Bytes(&r.Header)
+	c.Bytes(&r.Signature)
+	c.U64(&r.Epoch)
+	c.U64(&r.First)
+	c.Bool(&r.Forked)
 }
 
 // Evidence is what a peer signed, kept as it came: the parcel with the messages that were applied from it.

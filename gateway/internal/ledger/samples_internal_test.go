@@ -78,6 +78,7 @@ func sampleInbound() Inbound {
 func sampleParcel() Parcel {
 	return Parcel{
 		3, 4, 5, 2, []byte("header"), []byte("signature"), bytesOf(10, 64), []Inbound{sampleInbound(), {Number: 8}},
+		bytesOf(11, 32),
 	}
 }
 
@@ -200,8 +201,9 @@ func sampleRecords() []sample {
 		of("link", LinkRecord{
 			federation.Out{Epoch: 1, Last: 9, Acked: 8, Chain: sampleHash(1)},
 			federation.In{Epoch: 2, Applied: 7, Chain: sampleHash(2), Forked: true},
-			77, 3, 4,
+			77, 3, 4, 1,
 		}),
+		of("receipt", Receipt{sampleTime(1), 5, []byte("header"), []byte("signature"), 2, 6, true}),
 		of("message", OutMessage{sampleHash(1), []byte("body"), &bundle}),
 		of("evidence", Evidence{sampleTime(1), sampleParcel()}),
 		of("grant", GrantRecord{

@@ -201,11 +201,14 @@ func (v View) Link(peer federation.Region) (LinkRecord, error) {
 	return *link, nil
 }
 
-// Outbox visits the messages to a peer from a number on, until visit returns false.
+// Outbox visits the messages that wait for a peer's ack, from a number on, until visit returns false.
 func (v View) Outbox(peer federation.Region, from uint64, visit func(number uint64, m OutMessage) bool) error {
-	var failed error
-	lo := stateKey(keyOut, numbered(peer, from))
-	v.r.Scan(lo, prefixEnd(stateKey(keyOut, string(peer))), func(key, value []byte) bool {
+	link, failed := v.Link(peer)
+	if failed != nil {
+		return failed
+	}
+	lo := stateKey(keyOut, numbered(peer, link.Out.Epoch, max(from, link.Out.Acked+1)))
+	v.r.Scan(lo, prefixEnd(stateKey(keyOut, numbered(peer, link.Out.Epoch))), func(key, value []byte) bool {
 		var m OutMessage
 		if failed = record.Decode(value, &m); failed != nil {
 			return false
@@ -250,6 +253,31 @@ func (v View) Bills(visit func(institution, bill string, used money.Amount) bool
 		return len(parts) != 2 || visit(parts[0], parts[1], b.Used)
 	})
 	return failed
+}
+
+// Receipt finds the receipt that covers a message of this region's: the first at its number or behind it.
+func (v View) Receipt(peer federation.Region, epoch, number uint64) (uint64, *Receipt, error) {
+	var at uint64
+	var found *Receipt
+	var failed error
+	lo := stateKey(keyReceipt, numbered(peer, epoch, number))
+	v.r.Scan(lo, prefixEnd(stateKey(keyReceipt, numbered(peer, epoch))), func(key, value []byte) bool {
+		r := new(Receipt)
+		if failed = record.Decode(value, r); failed != nil {
+			return false
+		}
+		if r.Forked {
+			return true // it covers nothing
+		}
+		at, found = binary.BigEndian.Uint64(key[len(key)-8:]), r
+		return false
+	})
+	return at, found, failed
+}
+
+// Sent finds a message that this region has sent, waiting or acked.
+func (v View) Sent(peer federation.Region, epoch, number uint64) (*OutMessage, error) {
+	return read[OutMessage](v.r, keyOut, numbered(peer, epoch, number))
 }
 
 // Evidence visits what a peer has signed, oldest first.

@@ -153,6 +153,22 @@ func (p *played) parcel(c federation.Content) []byte {
 	return data
 }
 
+// ack is Beijing's word that it has Shanghai's message of that number, and all before it.
+func (p *played) ack(number uint64) federation.Ack {
+	p.t.Helper()
+	a := federation.Ack{Epoch: 1, Number: number}
+	err := p.sh.View(func(v ledger.View) error {
+		return v.Outbox(beijing, number, func(_ uint64, m ledger.OutMessage) bool {
+			a.Chain = m.Chain
+			return false
+		})
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
 // tells puts a parcel of Beijing's on the bus.
 func (p *played) tells(c federation.Content) { p.Bus.Inject(inLane(), p.parcel(c)) }
 

@@ -113,7 +113,7 @@ func (t *term) record(ctx context.Context, p *peer, lane federation.Lane, rec fe
 func (t *term) sort(ctx context.Context, p *peer, o *federation.Opened, rec federation.Record) {
 	parcel := ledger.Parcel{
 		Epoch: o.Header.Epoch, AckEpoch: o.Header.Ack.Epoch, AckNumber: o.Header.Ack.Number,
-		Protocol: o.Header.Protocol, Header: o.Raw, Signature: o.Signature,
+		AckChain: o.Header.Ack.Chain[:], Protocol: o.Header.Protocol, Header: o.Raw, Signature: o.Signature,
 	}
 	age := t.s.Now().Sub(o.Header.Time)
 	fresh := age < queryWindow && age > -queryWindow
@@ -134,8 +134,6 @@ func (t *term) sort(ctx context.Context, p *peer, o *federation.Opened, rec fede
 		for _, leaf := range o.Leaves {
 			parcel.Leaves = append(parcel.Leaves, leaf[:]...)
 		}
-	} else {
-		parcel.Header, parcel.Signature = nil, nil
 	}
 	select {
 	case p.inbound <- inboundBatch{parcel, rec.Offset + 1, len(rec.Value)}:
@@ -265,8 +263,9 @@ func (t *term) link(p *peer) (ledger.LinkRecord, error) {
 
 // Why nothing of a link is applied.
 const (
-	stoppedForked   = "forked"    // the same number came with another content
-	stoppedNewEpoch = "new_epoch" // the peer has begun anew
+	stoppedForked   = "forked"         // the same number came with another content
+	stoppedNewEpoch = "new_epoch"      // the peer has begun anew
+	stoppedReceipt  = "receipt_forked" // the peer has acked another content than was sent
 )
 
 // alarm tells operators when a link stops, once in a leadership, and when it goes on. It returns why the link stands
@@ -278,6 +277,8 @@ func (t *term) alarm(p *peer, link *ledger.LinkRecord, before string) string {
 		now = stoppedForked
 	case link.NewEpoch != 0:
 		now = stoppedNewEpoch
+	case link.Differs():
+		now = stoppedReceipt
 	}
 	if now == before {
 		return now
@@ -296,15 +297,19 @@ func (t *term) needed(p *peer, link *ledger.LinkRecord, batch []inboundBatch) *l
 	applied := link.In.Applied
 	for _, b := range batch {
 		q := b.parcel
-		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked
+		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked && !link.Differs()
 		if t.fresh(p, link, applied, &q) {
 			applied = max(applied, q.Messages[len(q.Messages)-1].Number)
 		} else {
-			q.Messages, q.Leaves, q.Header, q.Signature = nil, nil, nil, nil
+			q.Messages, q.Leaves = nil, nil // an ack's header and signature are its receipt
 		}
-		if news || len(q.Messages) > 0 {
-			c.Parcels = append(c.Parcels, q)
+		if !news && len(q.Messages) == 0 {
+			continue
 		}
+		if n := len(c.Parcels) - 1; news && n >= 0 && c.Parcels[n].Messages == nil && c.Parcels[n].AckNumber <= q.AckNumber {
+			c.Parcels = c.Parcels[:n] // the later ack says it too
+		}
+		c.Parcels = append(c.Parcels, q)
 	}
 	return c
 }
@@ -339,8 +344,8 @@ func (p *peer) keepAck(c *ledger.Deliver) {
 	defer p.mu.Unlock()
 	for i := range c.Parcels {
 		q := &c.Parcels[i]
-		if q.AckNumber > p.ack.Number || q.AckEpoch > p.ack.Epoch {
-			p.ack = federation.Ack{Epoch: q.AckEpoch, Number: q.AckNumber}
+		if q.AckNumber > p.ack.AckNumber || q.AckEpoch > p.ack.AckEpoch {
+			p.ack = *q
 		}
 	}
 }
@@ -348,10 +353,10 @@ func (p *peer) keepAck(c *ledger.Deliver) {
 func (p *peer) withAck(c *ledger.Deliver) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ack != (federation.Ack{}) {
-		c.Parcels = append([]ledger.Parcel{{AckEpoch: p.ack.Epoch, AckNumber: p.ack.Number}}, c.Parcels...)
+	if p.ack.AckNumber != 0 {
+		c.Parcels = append([]ledger.Parcel{p.ack}, c.Parcels...)
 	}
-	p.ack = federation.Ack{}
+	p.ack = ledger.Parcel{}
 }
 
 // put proposes a Deliver, in halves if it is too large for one command: in the log a parcel of many short messages is

@@ -234,7 +234,7 @@ func (t *term) publish(
 	}
 	c := federation.Content{
 		To: p.region, Epoch: link.Out.Epoch, Time: now, Messages: messages, Protocol: federation.Version,
-		Ack: federation.Ack{Epoch: link.In.Epoch, Number: link.In.Applied},
+		Ack: link.In.Ack(),
 	}
 	t.s.Random(c.ParcelID[:])
 	done := t.s.Metrics.stage("crypto")

@@ -36,7 +36,7 @@ func TestGoBackN(t *testing.T) {
 		if got := p.count("gongji_messages_resent_total"); got != 3 {
 			t.Errorf("%v counted as sent again", got)
 		}
-		p.tells(federation.Content{Ack: federation.Ack{Epoch: 1, Number: 2}})
+		p.tells(federation.Content{Ack: p.ack(2)})
 		passes(500 * time.Millisecond)
 		if l := p.linkRecord(); l.Out.Acked != 2 {
 			t.Fatalf("the log has an ack of %d", l.Out.Acked)
@@ -57,9 +57,9 @@ func TestLostAcks(t *testing.T) {
 		if got := numbers(p.sent()); !slices.Equal(got, []uint64{1, 1, 1}) {
 			t.Fatalf("sent %v", got)
 		}
-		p.tells(federation.Content{Ack: federation.Ack{Epoch: 1, Number: 1}})
+		p.tells(federation.Content{Ack: p.ack(1)})
 		passes(time.Second)
-		p.tells(federation.Content{Ack: federation.Ack{Epoch: 1, Number: 2}}) // the leg was given up meanwhile: a release
+		p.tells(federation.Content{Ack: p.ack(2)}) // the leg was given up meanwhile: a release
 		passes(time.Second)
 		p.sent()
 		passes(5 * time.Second)
@@ -107,7 +107,7 @@ func TestAckDelay(t *testing.T) {
 		}
 		passes(2 * time.Millisecond)
 		got := p.sent()
-		if len(got) != 1 || got[0].Header.Ack != (federation.Ack{Epoch: 1, Number: 1}) || len(got[0].Messages) > 0 {
+		if len(got) != 1 || got[0].Header.Ack != (federation.Ack{Epoch: 1, Number: 1, Chain: p.link.Chain}) || len(got[0].Messages) > 0 {
 			t.Fatalf("the ack did not leave alone: %d parcels", len(got))
 		}
 		p.tells(federation.Content{Messages: []federation.Message{p.numbered()}})
@@ -129,7 +129,7 @@ func TestNewLeaderResends(t *testing.T) {
 	play(t, regiontest.Config{Nodes: 2}, func(t *testing.T, p *played) {
 		p.asks()
 		p.asks()
-		p.tells(federation.Content{Ack: federation.Ack{Epoch: 1, Number: 1}})
+		p.tells(federation.Content{Ack: p.ack(1)})
 		passes(400 * time.Millisecond)
 		p.sent()
 		lead, _ := p.sh.Log.Leadership()

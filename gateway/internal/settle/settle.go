@@ -106,8 +106,8 @@ type peer struct {
 	heard  time.Time
 	acked  uint64
 	sent   uint64
-	parcel time.Time      // when the last one was published
-	ack    federation.Ack // received and not yet written to the log
+	parcel time.Time     // when the last one was published
+	ack    ledger.Parcel // the newest whose ack is not yet written to the log; without messages
 }
 
 // Bounds of the leader's queues.

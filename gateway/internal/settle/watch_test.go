@@ -30,7 +30,7 @@ func TestWaitAcked(t *testing.T) {
 		}
 		go func() {
 			<-time.After(500 * time.Millisecond)
-			p.tells(federation.Content{Ack: federation.Ack{Epoch: 1, Number: 1}})
+			p.tells(federation.Content{Ack: p.ack(1)})
 		}()
 		began = time.Now()
 		err := p.sh.Settler.WaitAcked(t.Context(), beijing)

@@ -144,7 +144,7 @@ func (g *ghost) request() {
 func (g *ghost) send(ctx context.Context, query *federation.Message) error {
 	c := federation.Content{
 		To: ghostHome, Epoch: 1, Time: time.Now(), Protocol: federation.Version,
-		Ack: federation.Ack{Epoch: 1, Number: g.in.Applied}, Messages: g.waiting,
+		Ack: federation.Ack{Epoch: 1, Number: g.in.Applied, Chain: g.in.Chain}, Messages: g.waiting,
 	}
 	if query != nil {
 		c.Messages = append([]federation.Message{*query}, c.Messages...)
