@@ -46,7 +46,8 @@ func id(n byte) [federation.IDSize]byte { return [federation.IDSize]byte{n, 0xee
 func (w *world) content(to federation.Region, n int) federation.Content {
 	h := federation.Hash(federationtest.Hash)
 	c := federation.Content{
-		To: to, Epoch: 3, Ack: federation.Ack{Epoch: 2, Number: 7, Chain: digest{7}}, Time: w.now, ParcelID: id(9), Protocol: 4,
+		To: to, Epoch: 3, Ack: federation.Ack{Epoch: 2, Number: 7, Chain: digest{7}},
+		Time: w.now, ParcelID: id(9), Protocol: 4,
 	}
 	out := federation.Out{Epoch: 3}
 	for i := range n {

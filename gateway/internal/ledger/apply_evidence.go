@@ -57,8 +57,8 @@ func newReceipt(r *Receipt, p *Parcel, first uint64) *ackedBy {
 	return &ackedBy{*r, p.AckEpoch, p.AckNumber}
 }
 
-// receipt returns which of two receipts of one command is to be kept: the newer one covers what the older one did. Proof
-// of a difference stands for itself.
+// receipt returns which of two receipts of one command is to be kept: the newer one covers what the older one did.
+// Proof of a difference stands for itself.
 func (x *tx) receipt(peer federation.Region, before, r *ackedBy) *ackedBy {
 	switch {
 	case r == nil:

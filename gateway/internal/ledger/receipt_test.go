@@ -33,7 +33,8 @@ func TestReceipts(t *testing.T) {
 			t.Errorf("receipt of %d: at %d %+v, %v", number, at, r, err)
 		}
 		m, err := f.view(shanghai).Sent(beijing, 1, number)
-		if err != nil || m == nil || m.Chain != p.Messages[number-1].Chain || !bytes.Equal(m.Body, p.Messages[number-1].Body) {
+		sent := p.Messages[number-1]
+		if err != nil || m == nil || m.Chain != sent.Chain || !bytes.Equal(m.Body, sent.Body) {
 			t.Errorf("message %d is not kept: %+v, %v", number, m, err)
 		}
 	}
@@ -42,8 +43,8 @@ func TestReceipts(t *testing.T) {
 	}
 }
 
-// TestReceiptInEvidence: a parcel that brings messages and an ack is kept once, and the receipt names it. Of the acks of
-// one command the newest is kept.
+// TestReceiptInEvidence: a parcel that brings messages and an ack is kept once, and the receipt names it. Of the acks
+// of one command the newest is kept.
 func TestReceiptInEvidence(t *testing.T) {
 	t.Parallel()
 	f, p := outbox(t)

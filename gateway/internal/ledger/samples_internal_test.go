@@ -77,7 +77,8 @@ func sampleInbound() Inbound {
 
 func sampleParcel() Parcel {
 	return Parcel{
-		3, 4, 5, 2, []byte("header"), []byte("signature"), bytesOf(10, 64), []Inbound{sampleInbound(), {Number: 8}},
+		3, 4, 5, 2, []byte("header"), []byte("signature"), bytesOf(10, 64),
+		[]Inbound{sampleInbound(), {Number: 8}},
 		bytesOf(11, 32),
 	}
 }

@@ -107,7 +107,8 @@ func TestAckDelay(t *testing.T) {
 		}
 		passes(2 * time.Millisecond)
 		got := p.sent()
-		if len(got) != 1 || got[0].Header.Ack != (federation.Ack{Epoch: 1, Number: 1, Chain: p.link.Chain}) || len(got[0].Messages) > 0 {
+		ack := federation.Ack{Epoch: 1, Number: 1, Chain: p.link.Chain}
+		if len(got) != 1 || got[0].Header.Ack != ack || len(got[0].Messages) > 0 {
 			t.Fatalf("the ack did not leave alone: %d parcels", len(got))
 		}
 		p.tells(federation.Content{Messages: []federation.Message{p.numbered()}})
