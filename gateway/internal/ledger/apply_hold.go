@@ -274,7 +274,7 @@ func (x *tx) check(now time.Time, h *HoldRecord, f *Facts) []hold.Action {
 		return h.Check(now, 0, "", policy.CodeNotFound)
 	}
 	g = x.capped(g, h.Purpose)
-	verdict, refused := judge(now, h, g, f, InForce{x.l.rules, x.l.dir, x.l.cfg.Self}, x.used)
+	verdict, refused := judge(now, h, g, f, InForce{Rules: x.l.rules, Directory: x.l.dir, Self: x.l.cfg.Self}, x.used)
 	h.Verdict = verdict
 	x.endIfGone(now, h.GrantID, f.Standing())
 	if refused != "" {
@@ -338,7 +338,7 @@ func ask(h *HoldRecord, g *GrantRecord, f *Facts, rules *policy.Rules, used func
 }
 
 func (x *tx) pairOpen(now time.Time, peer federation.Region) bool {
-	return InForce{x.l.rules, x.l.dir, x.l.cfg.Self}.PairOpen(now, peer)
+	return InForce{Rules: x.l.rules, Directory: x.l.dir, Self: x.l.cfg.Self}.PairOpen(now, peer)
 }
 
 func holdAnswer(holdID string, amount money.Amount, limitedBy, code policy.Code, h *HoldRecord) *wirepb.Body {

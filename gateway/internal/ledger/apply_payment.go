@@ -12,8 +12,12 @@ import (
 	"gongji/gateway/internal/wire/wirepb"
 )
 
-// seen sorts a request: new, done before, or its id used for something else.
+// seen sorts a request: not to be taken at all (its key or its nonce), new, done before, or its id used for something
+// else. Every command of a platform comes through here first.
 func (x *tx) seen(r Request) (Outcome, bool) {
+	if code := x.admit(r.Signed); code != "" {
+		return refuse(code), true
+	}
 	rec := get(x, x.l.requests, joined(r.Platform, r.ID))
 	switch {
 	case rec == nil:
@@ -60,7 +64,7 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 			ID: c.PaymentID, Amount: c.Amount, AllowPartial: c.AllowPartial, AutoConfirm: c.AutoConfirm,
 			DecideBy: now.Add(c.DecideWithin.Truncate(time.Microsecond)), // as the state keeps it
 		},
-		Request: c.Request, Beneficiary: c.Beneficiary, Persons: c.Persons, Credential: c.Credential,
+		Request: c.Request.bare(), Beneficiary: c.Beneficiary, Persons: c.Persons, Credential: c.Credential,
 		Institution: c.Institution, InstKind: c.InstKind, Purpose: c.Purpose,
 		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket, Premium: c.Premium,
 	}

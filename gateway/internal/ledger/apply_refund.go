@@ -34,7 +34,7 @@ func (x *tx) createRefund(now time.Time, c *CreateRefund) Outcome {
 		Refund: refund.Refund{
 			ID: refund.ID(p.ID, p.Refunds), PaymentID: p.ID, Amount: c.Amount, Reason: c.Reason,
 		},
-		Request: c.Request,
+		Request: c.Request.bare(),
 	}
 	for _, s := range shares {
 		l := &p.Legs[s.Leg]

@@ -43,6 +43,10 @@ const (
 	KindCreateRefund    Kind = 17
 	KindReturnResult    Kind = 18
 	KindComplete        Kind = 20
+
+	KindRegisterPlatform Kind = 70
+	KindRevokePlatform   Kind = 71
+	KindSpendNonce       Kind = 72
 )
 
 // ErrCommand: the bytes are no command of a kind and version that this program knows.
@@ -118,22 +122,10 @@ func newCommand(k Kind) Command {
 		return new(ReturnResult)
 	case KindSetStanding, KindRenounceGrant, KindEndInsurance, KindSweepGrants, KindRebuildIndex:
 		return newLifeCommand(k)
+	case KindRegisterPlatform, KindRevokePlatform, KindSpendNonce:
+		return newPlatformCommand(k)
 	}
 	return nil
-}
-
-// Request is a platform's own name for a write, and the digest of what it asked (api.md section 1).
-type Request struct {
-	Platform string
-	ID       string
-	Digest   [32]byte
-}
-
-// Walk is the record.Record of a Request.
-func (r *Request) Walk(c *record.Coder) {
-	record.Str(c, &r.Platform)
-	record.Str(c, &r.ID)
-	c.Fixed(r.Digest[:])
 }
 
 // Person is one person as a command carries them: tokens to find them by, and the sealed identity. New is

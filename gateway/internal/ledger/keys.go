@@ -42,6 +42,8 @@ const (
 	keyPremium  = 'R' // r, purpose, year, person number → PremiumRecord; s, purpose → SeasonRecord
 	keyRefund   = 'f' // refund id → RefundRecord (at the origin)
 	keyReturn   = 'F' // hold id, refund id → ReturnRecord (at the payer's home)
+	keyPlatform = 'K' // key id → PlatformKey
+	keyNonce    = 'C' // time from which it is forgotten, nonce → nonceRecord
 	// account, time, hold, kind and number of a movement → grant id (at the payer's home).
 	keyStatement = 's'
 	// KeyBook is the prefix of the region's Book.

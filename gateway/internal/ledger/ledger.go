@@ -8,7 +8,7 @@
 // One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side,
 // apply_refund.go and apply_return.go the two sides of a refund, apply_link.go what peers send, apply_grant.go the
 // grants, apply_mandate.go and apply_premium.go the collection of premiums, apply_admin.go rules, directory and
-// accounts. view.go reads.
+// accounts, apply_platform.go the platforms' keys and nonces. view.go reads.
 package ledger
 
 import (
@@ -92,6 +92,8 @@ type Ledger struct {
 	duties   *table[DutyRecord, *DutyRecord]
 	premiums *table[PremiumRecord, *PremiumRecord]
 	seasons  *table[SeasonRecord, *SeasonRecord]
+	nonces   nonces
+	keys     map[string]*PlatformKey // never changed, only replaced
 	book     bookCache
 	rules    policy.RuleBook
 	dir      *federation.Directory
@@ -106,6 +108,7 @@ type InForce struct {
 	Rules     policy.RuleBook
 	Directory *federation.Directory // nil before the first
 	Self      federation.Region
+	Platforms map[string]*PlatformKey // by key id
 }
 
 // PairOpen reports whether new holds may begin between this region and a peer: by the directory, and by the pairs that
@@ -139,7 +142,7 @@ func (l *Ledger) InForce() InForce {
 }
 
 func (l *Ledger) publish() {
-	l.inForce.Store(&InForce{l.rules, l.dir, l.cfg.Self})
+	l.inForce.Store(&InForce{Rules: l.rules, Directory: l.dir, Self: l.cfg.Self, Platforms: l.keys})
 	l.changed = false
 }
 
@@ -154,8 +157,8 @@ func New(cfg Config) (*Ledger, error) {
 		cfg.Notify = func(Effects) {}
 	}
 	return &Ledger{
-		cfg:      cfg,
-		book:     bookCache{young: map[string][]byte{}},
+		cfg:  cfg,
+		book: bookCache{young: map[string][]byte{}}, nonces: newNonces(),
 		payments: newTable[PaymentRecord](keyPayment, paymentsHot),
 		bills:    newTable[billRecord](keyBill, paymentsHot),
 		requests: newTable[RequestRecord](keyRequest, requestsHot),
@@ -188,6 +191,7 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 		t.age() // never inside a command: what it has touched must stay where it is
 	}
 	x := &tx{Txn: txn, l: l, now: c.Stamp}
+	x.forgetNonces(c.Stamp)
 	x.fire(c.Stamp)
 	out := x.dispatch(c.Stamp, cmd)
 	x.deliverLocal(c.Stamp)
@@ -252,6 +256,9 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	if out, done := x.dispatchLife(now, cmd); done {
 		return out
 	}
+	if out, done := x.dispatchPlatform(now, cmd); done {
+		return out
+	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
 	return Outcome{}
 }
@@ -294,6 +301,12 @@ func (l *Ledger) Reset(r consensus.Reader) error {
 		return err
 	}
 	if l.dir, err = readDirectory(r, l.cfg.Hash); err != nil {
+		return err
+	}
+	if l.keys, err = readPlatforms(r); err != nil {
+		return err
+	}
+	if l.nonces, err = readNonces(r); err != nil {
 		return err
 	}
 	l.effects = Effects{}

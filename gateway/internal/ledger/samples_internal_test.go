@@ -19,7 +19,21 @@ func sampleTime(n int64) time.Time { return time.UnixMicro(1_764_000_000_000_000
 
 func sampleHash(b byte) [32]byte { return [32]byte(bytesOf(b, 32)) }
 
-func sampleRequest() Request { return Request{"platform", "request", sampleHash(1)} }
+func sampleRequest() Request {
+	signed := sampleSigned()
+	return Request{"platform", "request", sampleHash(1), &signed}
+}
+
+func sampleSigned() Signed { return Signed{"k-1", sampleTime(50), [16]byte(bytesOf(11, 16)), 9} }
+
+func samplePlatform() PlatformKey {
+	return PlatformKey{
+		"k-1", "hospital", "110000", []byte("public"),
+		[]string{"read", "payments"},
+		50, sampleTime(51), sampleTime(52),
+		"digest", "CN=hospital", &Dialect{"strings", "unix"}, sampleTime(53), sampleTime(54), "lost",
+	}
+}
 
 func samplePerson() Person {
 	return Person{sampleHash(2), sampleHash(3), []byte("sealed"), "n-new", "110101********0011", "张*", "110000"}
@@ -127,6 +141,9 @@ func sampleCommands() []Command {
 		&RebuildIndex{"310000", "g-1"},
 		&SweepGrants{20_000, SweepPayers, []byte("a"), []byte("b"), true, 7, []string{"g-1"}, []string{"g-2"}},
 		&Complete{sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket")},
+		&RegisterPlatform{samplePlatform()},
+		&RevokePlatform{"k-1", "lost"},
+		&SpendNonce{sampleSigned()},
 	}
 }
 
@@ -232,6 +249,8 @@ func sampleRecords() []sample {
 		}),
 		of("rebuild", RebuildRecord{"310000", sampleTime(1), "g-1", 7, sampleTime(2)}),
 		of("sweep", SweepRecord{20_001, SweepPayers, []byte("a"), 7, 2, 20_000, sampleTime(4)}),
+		of("platform", samplePlatform()),
+		of("nonce", nonceRecord{"k-1", 9}),
 		of("order", orderRecord{[]string{"g-1", "g-2"}}),
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
 	}
