@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"gongji/crypto"
 	"gongji/crypto/keyfile"
@@ -114,18 +115,53 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestReload: two processes on one folder.
+// clock is a clock that stands.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// TestReload: two processes on one folder. An unknown id has the folder read, at most once a second.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	one, two := open(t, dir, raw(t)), open(t, dir, raw(t))
+	clock := &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	one := open(t, dir, raw(t))
+	two, err := keyfile.Open(dir, raw(t), emm.New(), keyfile.WithClock(clock.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = two.Close() })
+	if _, err := two.Open("data-202611-0000000000000000", make([]byte, 100), nil); !errors.Is(err, crypto.ErrNoKey) {
+		t.Errorf("nobody's: %v", err)
+	}
 	id := generate(t, one, crypto.UseData)
 	sealed, err := one.Seal(id, []byte("person"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := two.Open(id, sealed, nil); !errors.Is(err, crypto.ErrNoKey) {
-		t.Errorf("before: %v", err)
+		t.Errorf("within the second: %v", err)
+	}
+	clock.add(time.Second)
+	if opened, err := two.Open(id, sealed, nil); string(opened) != "person" {
+		t.Errorf("a second later: %q, %v", opened, err)
+	}
+	id = generate(t, one, crypto.UseData)
+	if sealed, err = one.Seal(id, []byte("person"), nil); err != nil {
+		t.Fatal(err)
 	}
 	if err := two.Reload(); err != nil {
 		t.Fatal(err)
@@ -147,13 +183,16 @@ func TestReload(t *testing.T) {
 	if err := errors.Join(memory.Reload(), memory.Close()); err != nil || len(idsOf(memory, crypto.UseData)) != 1 {
 		t.Errorf("memory: %v", err)
 	}
-	// A folder that went bad leaves the ring as it was.
+	// A folder that went bad leaves the ring as it was, and takes no new key.
+	token := generate(t, one, crypto.UseToken)
 	if err := os.WriteFile(filepath.Join(dir, "token-1"+keyfile.Suffix), []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	token := generate(t, one, crypto.UseToken)
 	if err := one.Reload(); !errors.Is(err, keyfile.ErrFormat) {
 		t.Errorf("bad file: %v", err)
+	}
+	if id, err := one.Generate(crypto.UseToken); !errors.Is(err, keyfile.ErrFormat) {
+		t.Errorf("made %q: %v", id, err)
 	}
 	if current, err := one.Current(crypto.UseToken); current != token {
 		t.Errorf("%q, %v", current, err)

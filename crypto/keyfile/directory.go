@@ -15,6 +15,9 @@ const (
 	suffix                = ".key"
 	tombstone             = ".destroyed"
 	temporary             = ".new"
+	lockName              = "lock"
+	// pendingName stands while the files are being wrapped under another key-encryption key.
+	pendingName = "rewrap.pending"
 )
 
 // KeysMax bounds the files of a ring, destroyed ones included: a month's data key for a human life,
@@ -72,6 +75,18 @@ func (d *directory) list(limit int) ([]string, map[string]struct{}, error) {
 		return nil, nil, ErrFull
 	}
 	return keys, destroyed, nil
+}
+
+// pending reports whether a change of the key-encryption key was begun and not ended.
+func (d *directory) pending() (bool, error) {
+	_, err := d.root.Lstat(pendingName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("keyfile: %w", err)
+	}
+	return true, nil
 }
 
 func (d *directory) read(id string) ([]byte, error) {

@@ -94,11 +94,7 @@ type header struct {
 func (h *header) encode() []byte {
 	out := make([]byte, 0, fileMax)
 	out = append(out, magic...)
-	out = append(out, h.kdf)
-	out = binary.BigEndian.AppendUint32(out, h.cost.Time)
-	out = binary.BigEndian.AppendUint32(out, h.cost.MemoryKiB)
-	out = append(out, h.cost.Threads)
-	out = append(out, h.salt[:]...)
+	out = append(out, h.encodeDerivation()...)
 	out = append(out, useCode(h.use))
 	out = binary.BigEndian.AppendUint32(out, h.sequence)
 	out = binary.BigEndian.AppendUint64(out, uint64(h.created.Unix())) //nolint:gosec // not negative
@@ -107,6 +103,14 @@ func (h *header) encode() []byte {
 	out = append(out, byte(len(h.id)))
 	out = append(out, h.id...)
 	return append(out, byte(h.length))
+}
+
+func (d derivation) encodeDerivation() []byte {
+	out := []byte{d.kdf}
+	out = binary.BigEndian.AppendUint32(out, d.cost.Time)
+	out = binary.BigEndian.AppendUint32(out, d.cost.MemoryKiB)
+	out = append(out, d.cost.Threads)
+	return append(out, d.salt[:]...)
 }
 
 // file is a key file taken apart. head is the header's bytes.
@@ -122,11 +126,7 @@ func decode(raw []byte) (file, error) {
 	}
 	var f file
 	r := reader{rest: raw[len(magic):]}
-	f.kdf = r.byte()
-	f.cost.Time = r.uint32()
-	f.cost.MemoryKiB = r.uint32()
-	f.cost.Threads = r.byte()
-	copy(f.salt[:], r.take(saltSize))
+	f.derivation = r.derivation()
 	use, known := codeUse(r.byte())
 	f.use = use
 	f.sequence = r.uint32()
@@ -170,6 +170,23 @@ func (r *reader) byte() byte {
 		return 0
 	}
 	return b[0]
+}
+
+func (r *reader) derivation() derivation {
+	d := derivation{kdf: r.byte()}
+	d.cost.Time = r.uint32()
+	d.cost.MemoryKiB = r.uint32()
+	d.cost.Threads = r.byte()
+	copy(d.salt[:], r.take(saltSize))
+	return d
+}
+
+func (r *reader) uint16() uint16 {
+	b := r.take(2)
+	if b == nil {
+		return 0
+	}
+	return binary.BigEndian.Uint16(b)
 }
 
 func (r *reader) uint32() uint32 {
@@ -239,7 +256,7 @@ func unwrap(suite crypto.Suite, kek *KEK, raw []byte) (header, []byte, error) {
 
 // wrapper is SM4-GCM under the key of one file: HMAC-SM3 of the file's salt under the master key.
 func wrapper(suite crypto.Suite, kek *KEK, h *header) (crypto.AEAD, error) {
-	master, err := kek.master(h.derivation)
+	master, err := kek.master(suite, h.derivation)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package keyfile
 
 import (
 	"bytes"
+	"crypto/pbkdf2"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -31,6 +32,15 @@ const (
 const (
 	kdfRaw      = 0 // it is the KEK
 	kdfArgon2id = 1 // Argon2id of the passphrase
+	kdfPBKDF2   = 2 // PBKDF2 with HMAC-SM3 of the passphrase (GM/T 0091)
+)
+
+// Iterations of PBKDF2. The default costs some three tenths of a second; a file may ask for no more
+// than the highest.
+const (
+	IterationsMin     = 100_000
+	IterationsDefault = 600_000
+	IterationsMax     = 2_000_000
 )
 
 // derivationsMax bounds the different salts and costs that one KEK works with: each costs a
@@ -50,6 +60,8 @@ var (
 	ErrPermissions = errors.New("keyfile: readable by others")
 	// ErrFormat: a file has not the one form that this version writes, or exceeds a bound.
 	ErrFormat = errors.New("keyfile: malformed")
+	// ErrRewrap: a change of the key-encryption key was begun and not ended; Rewrap ends it.
+	ErrRewrap = errors.New("keyfile: the key-encryption key is being changed")
 )
 
 // Cost is the work that a passphrase costs, with Argon2id (RFC 9106).
@@ -69,7 +81,8 @@ func (c Cost) valid() bool {
 		c.Threads >= 1 && c.Threads <= 8
 }
 
-// derivation says how a master key is made. The zero value is that of a raw KEK.
+// derivation says how a master key is made. The zero value is that of a raw KEK. With PBKDF2 the cost
+// has the iterations in Time, and nothing else.
 type derivation struct {
 	kdf  byte
 	cost Cost
@@ -82,6 +95,8 @@ func (d derivation) valid() bool {
 		return d == derivation{}
 	case kdfArgon2id:
 		return d.cost.valid()
+	case kdfPBKDF2:
+		return d.cost == Cost{Time: d.cost.Time} && d.cost.Time >= IterationsMin && d.cost.Time <= IterationsMax
 	}
 	return false
 }
@@ -105,24 +120,33 @@ func RawKEK(key []byte) (*KEK, error) {
 	return &KEK{secret: bytes.Clone(key)}, nil
 }
 
-// PassphraseKEK takes a passphrase. Errors: ErrPassphrase, ErrFormat for a cost out of bounds.
+// PassphraseKEK takes a passphrase, from which new files derive their key with Argon2id. Errors:
+// ErrPassphrase, ErrFormat for a cost out of bounds.
 func PassphraseKEK(passphrase []byte, cost Cost) (*KEK, error) {
+	return derivedKEK(passphrase, derivation{kdf: kdfArgon2id, cost: cost})
+}
+
+// PBKDF2KEK takes a passphrase, from which new files derive their key with PBKDF2 and HMAC-SM3: for
+// who may use the national algorithms only. Argon2id costs an attacker more. Either kind opens the
+// files of both. Errors: ErrPassphrase, ErrFormat for iterations out of bounds.
+func PBKDF2KEK(passphrase []byte, iterations uint32) (*KEK, error) {
+	return derivedKEK(passphrase, derivation{kdf: kdfPBKDF2, cost: Cost{Time: iterations}})
+}
+
+func derivedKEK(passphrase []byte, fresh derivation) (*KEK, error) {
 	if len(passphrase) < PassphraseMin || len(passphrase) > PassphraseMax {
 		return nil, ErrPassphrase
 	}
-	k := &KEK{
-		secret:  bytes.Clone(passphrase),
-		fresh:   derivation{kdf: kdfArgon2id, cost: cost},
-		masters: make(map[derivation][KEKSize]byte),
-	}
-	if !cost.valid() {
+	if !fresh.valid() {
 		return nil, ErrFormat
 	}
-	_, err := io.ReadFull(rand.Reader, k.fresh.salt[:])
+	_, err := io.ReadFull(rand.Reader, fresh.salt[:])
 	if err != nil {
 		return nil, fmt.Errorf("keyfile: %w", err)
 	}
-	return k, nil
+	return &KEK{
+		secret: bytes.Clone(passphrase), fresh: fresh, masters: make(map[derivation][KEKSize]byte),
+	}, nil
 }
 
 // ReadKEK reads a raw KEK from a file that only its owner can read: 64 hexadecimal digits, and a
@@ -168,8 +192,8 @@ func CreateKEK(path string) (*KEK, error) {
 }
 
 // master makes the master key of files with that derivation, once.
-func (k *KEK) master(d derivation) ([KEKSize]byte, error) {
-	if d.kdf != k.fresh.kdf {
+func (k *KEK) master(suite crypto.Digester, d derivation) ([KEKSize]byte, error) {
+	if (d.kdf == kdfRaw) != (k.fresh.kdf == kdfRaw) {
 		return [KEKSize]byte{}, ErrKEK
 	}
 	if d.kdf == kdfRaw {
@@ -184,9 +208,25 @@ func (k *KEK) master(d derivation) ([KEKSize]byte, error) {
 	if len(k.masters) == derivationsMax {
 		return [KEKSize]byte{}, fmt.Errorf("%w: more than %d salts", ErrFormat, derivationsMax)
 	}
-	made = [KEKSize]byte(argon2.IDKey(k.secret, d.salt[:], d.cost.Time, d.cost.MemoryKiB, d.cost.Threads, KEKSize))
+	made, err := d.derive(suite, k.secret)
+	if err != nil {
+		return [KEKSize]byte{}, err
+	}
 	k.masters[d] = made
 	return made, nil
+}
+
+// derive makes the master key of a passphrase.
+func (d derivation) derive(suite crypto.Digester, passphrase []byte) ([KEKSize]byte, error) {
+	if d.kdf == kdfArgon2id {
+		key := argon2.IDKey(passphrase, d.salt[:], d.cost.Time, d.cost.MemoryKiB, d.cost.Threads, KEKSize)
+		return [KEKSize]byte(key), nil
+	}
+	key, err := pbkdf2.Key(suite.Hash, string(passphrase), d.salt[:], int(d.cost.Time), KEKSize)
+	if err != nil {
+		return [KEKSize]byte{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return [KEKSize]byte(key), nil
 }
 
 // readPrivate reads a regular file of at most limit bytes that only its owner can read.

@@ -20,11 +20,45 @@ type key struct {
 	use      crypto.Use
 	sequence uint32
 	created  time.Time
-	secret   []byte // for Export only
 	private  crypto.Private
 	macs     *macs
 	boxes    *boxes
+
+	working sync.RWMutex // read by who works with the key, written by who wipes it
+	wiped   bool
+	secret  []byte // for Export, Backup and comparisons only
 }
+
+// wiper is an engine's private key that can forget.
+type wiper interface{ Wipe() }
+
+// wipe overwrites the secret once nobody works with it any more, as far as this is ours to do: the
+// engines have made copies (round keys, states of hashes), which the collector takes.
+func (k *key) wipe() {
+	k.working.Lock()
+	defer k.working.Unlock()
+	k.wiped = true
+	clear(k.secret)
+	if w, ok := k.private.(wiper); ok {
+		w.Wipe()
+	}
+	if k.boxes != nil {
+		k.boxes.forget()
+	}
+	k.private, k.macs, k.boxes = nil, nil, nil
+}
+
+// begin keeps the key from being wiped until end, or returns false if it is.
+func (k *key) begin() bool {
+	k.working.RLock()
+	if k.wiped {
+		k.working.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (k *key) end() { k.working.RUnlock() }
 
 func newKey(suite crypto.Suite, h header, secret []byte, random io.Reader) (*key, error) {
 	if len(secret) != secretSize(h.use) || len(secret) == 0 {
@@ -188,6 +222,12 @@ func (b *boxes) open(sealed, additional []byte) ([]byte, error) {
 		b.keep(salt, aead) // only after a genuine value: forged ones must not push others out
 	}
 	return opened, nil
+}
+
+func (b *boxes) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.known)
 }
 
 func (b *boxes) find(salt [boxSalt]byte) (crypto.AEAD, bool) {

@@ -50,9 +50,11 @@ type Ring struct {
 	now    func() time.Time
 	random io.Reader
 	limit  int // KeysMax, or less in a test
+	order  crypto.Order
 
 	months sync.Mutex // of those who ask for a month's key
 	mu     sync.Mutex // of those who change the table
+	looked time.Time  // when an unknown id last had the folder read; under mu
 	table  atomic.Pointer[table]
 }
 
@@ -78,6 +80,12 @@ func WithClock(now func() time.Time) Option { return func(r *Ring) { r.now = now
 // system's randomness.
 func WithRandom(random io.Reader) Option {
 	return func(r *Ring) { r.random = &lockedReader{inner: random} }
+}
+
+// WithOrder has the journal name who and why for everything but destructions, which have their own
+// order. Without it both are this program.
+func WithOrder(order crypto.Order) Option {
+	return func(r *Ring) { r.order = crypto.Order{Who: printable(order.Who), Reason: printable(order.Reason)} }
 }
 
 type lockedReader struct {
@@ -120,7 +128,10 @@ func Open(dir string, kek *KEK, suite crypto.Suite, options ...Option) (*Ring, e
 }
 
 func newRing(suite crypto.Suite, options []Option) *Ring {
-	r := &Ring{suite: suite, now: time.Now, random: rand.Reader, limit: KeysMax}
+	r := &Ring{
+		suite: suite, now: time.Now, random: rand.Reader, limit: KeysMax,
+		order: crypto.Order{Who: "program", Reason: "none given"},
+	}
 	for _, option := range options {
 		option(r)
 	}
@@ -135,21 +146,37 @@ func (r *Ring) Close() error {
 	return r.dir.close()
 }
 
-// Reload reads the folder again: keys that another process made appear, those that it destroyed go.
-// Errors as Open.
+// Reload reads the folder again, every file of it: keys that another process made appear, those that
+// it destroyed go. Errors as Open.
 func (r *Ring) Reload() error {
 	if r.dir == nil {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.refresh(true)
+}
+
+// refresh reads the folder; the files of known keys only when all are to be checked. The caller
+// holds mu.
+func (r *Ring) refresh(all bool) error {
+	pending, err := r.dir.pending()
+	if err != nil {
+		return err
+	}
+	if pending {
+		return ErrRewrap
+	}
 	ids, destroyed, err := r.dir.list(r.limit)
 	if err != nil {
 		return err
 	}
 	old := r.table.Load()
 	keys := make(map[string]*key, len(ids))
-	fresh := r.kek.fresh
+	fresh := old.fresh
+	if fresh == (derivation{}) {
+		fresh = r.kek.fresh
+	}
 	for _, id := range ids {
 		if _, gone := destroyed[id]; gone {
 			err = r.dir.remove(id) // a crash came between the mark and the removal
@@ -158,19 +185,17 @@ func (r *Ring) Reload() error {
 			}
 			continue
 		}
-		raw, err := r.dir.read(id)
+		known, ok := old.keys[id]
+		if ok && !all {
+			keys[id] = known
+			continue
+		}
+		h, secret, err := r.readKey(id)
 		if err != nil {
 			return err
 		}
-		h, secret, err := unwrap(r.suite, r.kek, raw)
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, id)
-		}
-		if h.id != id {
-			return fmt.Errorf("%w: %s holds another key", ErrFormat, id)
-		}
 		fresh = h.derivation
-		if known, ok := old.keys[id]; ok {
+		if ok {
 			keys[id] = known
 			continue
 		}
@@ -183,8 +208,24 @@ func (r *Ring) Reload() error {
 	return nil
 }
 
-// store makes the next table. The caller holds mu.
+func (r *Ring) readKey(id string) (header, []byte, error) {
+	raw, err := r.dir.read(id)
+	if err != nil {
+		return header{}, nil, err
+	}
+	h, secret, err := unwrap(r.suite, r.kek, raw)
+	if err != nil {
+		return header{}, nil, fmt.Errorf("%w: %s", err, id)
+	}
+	if h.id != id {
+		return header{}, nil, fmt.Errorf("%w: %s holds another key", ErrFormat, id)
+	}
+	return h, secret, nil
+}
+
+// store makes the next table, and wipes the keys that are no longer in it. The caller holds mu.
 func (r *Ring) store(keys map[string]*key, destroyed map[string]struct{}, fresh derivation) {
+	old := r.table.Load()
 	next := &table{keys: keys, destroyed: destroyed, fresh: fresh, current: make(map[crypto.Use]*key)}
 	for _, k := range keys {
 		next.sequence = max(next.sequence, k.sequence)
@@ -193,6 +234,11 @@ func (r *Ring) store(keys map[string]*key, destroyed map[string]struct{}, fresh 
 		}
 	}
 	r.table.Store(next)
+	for id, k := range old.keys {
+		if keys[id] != k {
+			k.wipe()
+		}
+	}
 }
 
 // newer orders keys, newest first. Two processes may have given one sequence number twice.
@@ -228,12 +274,30 @@ func (r *Ring) Monthly(t time.Time) (string, error) {
 	r.months.Lock()
 	defer r.months.Unlock()
 	prefix := idPrefix(crypto.UseData, t)
-	for _, id := range r.ids(crypto.UseData) {
-		if strings.HasPrefix(id, prefix) {
-			return id, nil
+	id, ok := r.beginning(prefix)
+	if !ok && r.dir != nil { // another process may have made it
+		r.mu.Lock()
+		err := r.refresh(false)
+		r.mu.Unlock()
+		if err != nil {
+			return "", err
 		}
+		id, ok = r.beginning(prefix)
+	}
+	if ok {
+		return id, nil
 	}
 	return r.generate(crypto.UseData, t)
+}
+
+// beginning is the newest data key whose id begins so.
+func (r *Ring) beginning(prefix string) (string, bool) {
+	for _, id := range r.ids(crypto.UseData) {
+		if strings.HasPrefix(id, prefix) {
+			return id, true
+		}
+	}
+	return "", false
 }
 
 func (r *Ring) generate(use crypto.Use, month time.Time) (string, error) {
@@ -246,14 +310,14 @@ func (r *Ring) generate(use crypto.Use, month time.Time) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("keyfile: %w", err)
 		}
-		return r.add(use, month, secret)
+		return r.add(ActGenerate, use, month, secret)
 	}
 	secret := make([]byte, size)
 	_, err := io.ReadFull(r.random, secret)
 	if err != nil {
 		return "", fmt.Errorf("keyfile: %w", err)
 	}
-	return r.add(use, month, secret)
+	return r.add(ActGenerate, use, month, secret)
 }
 
 // Import adds a secret that was made elsewhere, as a new key, and returns its id. It is 32 bytes
@@ -266,7 +330,7 @@ func (r *Ring) Import(use crypto.Use, secret []byte) (string, error) {
 	if len(secret) != secretSize(use) {
 		return "", crypto.ErrKey
 	}
-	return r.add(use, r.now(), slices.Clone(secret))
+	return r.add(ActImport, use, r.now(), slices.Clone(secret))
 }
 
 // zone is China Standard Time: months end when they end for the people concerned.
@@ -281,7 +345,7 @@ func idPrefix(use crypto.Use, t time.Time) string {
 const idRandom = 8
 
 // add makes a key of a secret, which it keeps.
-func (r *Ring) add(use crypto.Use, month time.Time, secret []byte) (string, error) {
+func (r *Ring) add(act Act, use crypto.Use, month time.Time, secret []byte) (string, error) {
 	var tail [idRandom]byte
 	_, err := io.ReadFull(r.random, tail[:])
 	if err != nil {
@@ -290,7 +354,8 @@ func (r *Ring) add(use crypto.Use, month time.Time, secret []byte) (string, erro
 	id := idPrefix(use, month) + hex.EncodeToString(tail[:])
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	err = r.insert(header{use: use, id: id, created: r.now().UTC().Truncate(time.Second)}, secret)
+	h := header{use: use, id: id, created: r.now().UTC().Truncate(time.Second)}
+	err = r.change(act, id, r.order, func() error { return r.insert(h, secret) })
 	if err != nil {
 		return "", err
 	}

@@ -1,19 +1,44 @@
 package keyfile
 
 import (
-	"maps"
 	"slices"
+	"time"
 
 	"gongji/crypto"
 )
 
-// find returns the key of an id, if it is of one of the uses.
+// find returns the key of an id, if it is of one of the uses. The caller ends it. A key that is not
+// known may have been made by another process: the folder is looked into, at most once a second.
 func (r *Ring) find(id string, uses ...crypto.Use) (*key, error) {
 	k, ok := r.table.Load().keys[id]
-	if !ok || !slices.Contains(uses, k.use) {
+	if !ok && validID(id) && r.lookAgain(id) {
+		k, ok = r.table.Load().keys[id]
+	}
+	if !ok || !slices.Contains(uses, k.use) || !k.begin() {
 		return nil, crypto.ErrNoKey
 	}
 	return k, nil
+}
+
+// lookEvery is how often an unknown id may have the folder read: ids come from outside.
+const lookEvery = time.Second
+
+// lookAgain reports whether the key is there now.
+func (r *Ring) lookAgain(id string) bool {
+	if r.dir == nil {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.table.Load().keys[id]; ok {
+		return true // somebody else has looked
+	}
+	now := r.now()
+	if since := now.Sub(r.looked); since >= 0 && since < lookEvery {
+		return false
+	}
+	r.looked = now
+	return r.refresh(false) == nil
 }
 
 // Current returns the id of the newest key of a use.
@@ -31,6 +56,7 @@ func (r *Ring) Public(id string) (crypto.Public, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer k.end()
 	return k.private.Public(), nil
 }
 
@@ -40,6 +66,7 @@ func (r *Ring) Sign(id string, message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer k.end()
 	return k.private.Sign(message)
 }
 
@@ -49,6 +76,7 @@ func (r *Ring) Unwrap(id string, wrapped []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer k.end()
 	return k.private.Unwrap(wrapped)
 }
 
@@ -58,6 +86,7 @@ func (r *Ring) MAC(id string, parts ...[]byte) ([crypto.HashSize]byte, error) {
 	if err != nil {
 		return [crypto.HashSize]byte{}, err
 	}
+	defer k.end()
 	return k.macs.sum(parts)
 }
 
@@ -67,6 +96,7 @@ func (r *Ring) Seal(id string, plaintext, additional []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer k.end()
 	return k.boxes.seal(plaintext, additional)
 }
 
@@ -76,69 +106,6 @@ func (r *Ring) Open(id string, sealed, additional []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer k.end()
 	return k.boxes.open(sealed, additional)
-}
-
-// Destroy removes a key for good: what was sealed under it stays sealed. Restore refuses its id
-// from then on. A copy that was exported before is the business of who keeps it. Errors:
-// crypto.ErrNoKey, crypto.ErrOrder, ErrFull, those of os.
-func (r *Ring) Destroy(id string, order crypto.Order) error {
-	if !order.Valid() {
-		return crypto.ErrOrder
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	old := r.table.Load()
-	if _, ok := old.keys[id]; !ok {
-		return crypto.ErrNoKey
-	}
-	if r.dir != nil {
-		err := r.dir.destroy(id)
-		if err != nil {
-			return err
-		}
-	}
-	keys, destroyed := maps.Clone(old.keys), maps.Clone(old.destroyed)
-	delete(keys, id)
-	if destroyed == nil {
-		destroyed = make(map[string]struct{})
-	}
-	destroyed[id] = struct{}{}
-	r.store(keys, destroyed, old.fresh)
-	return nil
-}
-
-// Export returns the file of a key, wrapped under kek instead of the ring's key: a backup, or the
-// way of a data key to the other nodes of its region. Errors: crypto.ErrNoKey, ErrKEK without a
-// kek.
-func (r *Ring) Export(id string, kek *KEK) ([]byte, error) {
-	if kek == nil {
-		return nil, ErrKEK
-	}
-	k, ok := r.table.Load().keys[id]
-	if !ok {
-		return nil, crypto.ErrNoKey
-	}
-	h := header{derivation: kek.fresh, use: k.use, sequence: k.sequence, created: k.created, id: k.id}
-	return wrap(r.suite, kek, h, k.secret, r.random)
-}
-
-// Restore adds the key of a file that Export made, under its own id and sequence number, and
-// returns the id. Errors: ErrFormat, ErrKEK, ErrExists, ErrDestroyed, ErrFull, crypto.ErrKey, those
-// of os.
-func (r *Ring) Restore(file []byte, kek *KEK) (string, error) {
-	if kek == nil {
-		return "", ErrKEK
-	}
-	h, secret, err := unwrap(r.suite, kek, file)
-	if err != nil {
-		return "", err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	err = r.insert(h, secret)
-	if err != nil {
-		return "", err
-	}
-	return h.id, nil
 }

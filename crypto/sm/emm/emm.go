@@ -196,6 +196,12 @@ func (*suite) Private(d []byte) (crypto.Private, error) {
 
 func (p *private) Public() crypto.Public { return append(crypto.Public(nil), p.public...) }
 
+// Wipe overwrites the private key. Nothing may be done with it any more.
+func (p *private) Wipe() {
+	clear(p.d[:])
+	clear(p.key.D.Bits())
+}
+
 func (p *private) Bytes() []byte { return append([]byte(nil), p.d[:]...) }
 
 // Sign hedges its nonce inside the library: HMAC-SM3(d ‖ digest ‖ randomness).
