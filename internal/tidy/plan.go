@@ -47,7 +47,10 @@ func fences() []fence {
 			why:    "the embedded broker is for the testnet and for tests",
 		},
 		{behind: "github.com/tjfoc/gmsm", only: []string{"crypto/sm"}, why: "only crypto/sm may"},
-		{behind: "github.com/emmansun/gmsm", only: []string{"crypto/sm"}, why: "only crypto/sm may"},
+		{
+			behind: "github.com/emmansun/gmsm", only: []string{"crypto/sm", "crypto/cert"},
+			why: "only crypto/sm and crypto/cert may",
+		},
 		{
 			behind: "github.com/shopspring/decimal", only: []string{"gateway/internal/money"},
 			tests: []string{"gateway", "adapters", "testnet"},
