@@ -51,6 +51,7 @@ type Config struct {
 	Tuning    Tuning     `yaml:"tuning"`     // sizes
 	Timing    Timing     `yaml:"timing"`     // time limits
 	Sweep     Sweep      `yaml:"sweep"`      // the daily sweep of grants
+	Audit     Audit      `yaml:"audit"`      // the audit log
 
 	// ListenAnywhere is how an operator says that the plain API and the admin listener are behind
 	// something that guards them. Without it both must stand on loopback.
@@ -185,6 +186,13 @@ type Sweep struct {
 	GrantsPerSecond int `yaml:"grants_per_second"` // at most; each grant is seen from both sides
 }
 
+// Audit says where lines of the audit log stand. Whatever leaves the state stands in files that every node writes and
+// none removes; GB/T 22239 and the law ask for six months at least.
+type Audit struct {
+	ArchiveDir string `yaml:"archive_dir"` // files of the log; empty: audit below data_dir
+	KeepDays   int    `yaml:"keep_days"`   // lines stay in the state at least that long
+}
+
 // Default is what a field has when the file leaves it out. It is not valid by itself: who and where
 // a node is must be said.
 func Default() Config {
@@ -212,6 +220,7 @@ func Default() Config {
 			QueryTimeout:     3 * time.Second,
 			Shutdown:         5 * time.Second,
 		},
+		Audit: Audit{KeepDays: 183},
 		Sweep: Sweep{GrantsPerSecond: 700}, // ten million grants, seen from both sides, between midnight and eight
 	}
 }
@@ -287,7 +296,7 @@ func (c Config) Peer(id string) (Peer, bool) {
 func resolve(c *Config, dir string) {
 	paths := []*string{
 		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile, &c.Adapter.PeopleFile,
-		&c.RulesFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
+		&c.RulesFile, &c.Audit.ArchiveDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
 		&c.APITLS.CertFile, &c.APITLS.KeyFile, &c.APITLS.ClientCAFile,
 	}
 	for _, p := range paths {

@@ -42,6 +42,9 @@ func (p *problems) check(ok bool, field, text string) {
 // sweepRateMax bounds what a sweep may ask of a core system in a second.
 const sweepRateMax = 100_000
 
+// keepDaysMax bounds how long lines of the audit log stand in the state: ten years.
+const keepDaysMax = 3660
+
 // Validate returns nil, or ErrInvalid with every fault, each on its line with its field. It looks
 // at the values only, never at the files that they name.
 func (c Config) Validate() error {
@@ -60,6 +63,8 @@ func (c Config) Validate() error {
 	p.check(c.Sweep.FromHour >= 0 && c.Sweep.FromHour < 24, "sweep.from_hour", "must be 0 to 23")
 	p.check(c.Sweep.GrantsPerSecond >= 1 && c.Sweep.GrantsPerSecond <= sweepRateMax, "sweep.grants_per_second",
 		fmt.Sprintf("must be 1 to %d", sweepRateMax))
+	p.check(c.Audit.KeepDays >= 1 && c.Audit.KeepDays <= keepDaysMax, "audit.keep_days",
+		fmt.Sprintf("must be 1 to %d", keepDaysMax))
 	if len(p) == 0 {
 		return nil
 	}

@@ -38,6 +38,7 @@ import (
 	"gongji/federation/kafkabus"
 	"gongji/gateway/config"
 	"gongji/gateway/internal/api"
+	"gongji/gateway/internal/auditor"
 	"gongji/gateway/internal/desk"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
@@ -77,6 +78,7 @@ type Node struct {
 	log      *raftlog.Node
 	ledger   *ledger.Ledger
 	settler  *settle.Settler
+	auditor  *auditor.Auditor
 	premiums *premium.Collector
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
@@ -102,7 +104,7 @@ func New(cfg config.Config, deps Deps) (*Node, error) {
 	if err := n.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{n.openCrypto, n.openBus, n.openLog, n.openSettle, n.openFace} {
+	for _, step := range []func() error{n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openSettle, n.openFace} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.close())
 		}
@@ -264,16 +266,6 @@ func (n *Node) openSettle() error {
 	return err
 }
 
-// audited writes what was refused or changed by hand, for those who look later.
-func (n *Node) audited(ctx context.Context, event string, attrs ...slog.Attr) {
-	n.deps.Logger.LogAttrs(ctx, slog.LevelWarn, "audit", append(attrs, slog.String("event", event))...)
-}
-
-// noted is audited for parts that have no context to hand on.
-func (n *Node) noted(event string, attrs ...slog.Attr) {
-	n.audited(context.Background(), event, attrs...)
-}
-
 func (n *Node) openFace() error {
 	d, err := desk.New(desk.Deps{
 		Self: n.self, Log: n.log, Ledger: n.ledger, Settle: n.settler, Vault: n.vault, Now: n.deps.Clock,
@@ -381,6 +373,8 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	g, gctx := errgroup.WithContext(work)
 	g.Go(func() error { return n.settler.Run(gctx) })
+	g.Go(func() error { return n.auditor.Run(gctx) })
+	g.Go(func() error { return n.auditor.RunDuties(gctx) })
 	g.Go(func() error { return n.premiums.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })

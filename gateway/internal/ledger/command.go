@@ -77,7 +77,7 @@ func DecodeCommand(data []byte) (Command, error) {
 }
 
 func newCommand(k Kind) Command {
-	switch k {
+	switch k { //nolint:exhaustive // the rest is made by newOperatorCommand
 	case KindTick:
 		return new(Tick)
 	case KindCreatePayment, KindConfirm, KindCancel, KindComplete:
@@ -125,7 +125,7 @@ func newCommand(k Kind) Command {
 	case KindRegisterPlatform, KindRevokePlatform, KindSpendNonce:
 		return newPlatformCommand(k)
 	}
-	return nil
+	return newOperatorCommand(k)
 }
 
 // Person is one person as a command carries them: tokens to find them by, and the sealed identity. New is

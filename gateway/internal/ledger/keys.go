@@ -44,6 +44,7 @@ const (
 	keyReturn   = 'F' // hold id, refund id → ReturnRecord (at the payer's home)
 	keyPlatform = 'K' // key id → PlatformKey
 	keyNonce    = 'C' // time from which it is forgotten, nonce → nonceRecord
+	keyAudit    = 'Q' // h → AuditHead; l, number → auditlog.Entry; c, number → auditlog.Checkpoint
 	// account, time, hold, kind and number of a movement → grant id (at the payer's home).
 	keyStatement = 's'
 	// KeyBook is the prefix of the region's Book.

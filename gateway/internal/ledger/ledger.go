@@ -8,7 +8,7 @@
 // One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side,
 // apply_refund.go and apply_return.go the two sides of a refund, apply_link.go what peers send, apply_grant.go the
 // grants, apply_mandate.go and apply_premium.go the collection of premiums, apply_admin.go rules, directory and
-// accounts, apply_platform.go the platforms' keys and nonces. view.go reads.
+// accounts, apply_platform.go the platforms' keys and nonces, apply_audit.go the audit log. view.go reads.
 package ledger
 
 import (
@@ -94,6 +94,7 @@ type Ledger struct {
 	seasons  *table[SeasonRecord, *SeasonRecord]
 	nonces   nonces
 	keys     map[string]*PlatformKey // never changed, only replaced
+	audit    *table[AuditHead, *AuditHead]
 	book     bookCache
 	rules    policy.RuleBook
 	dir      *federation.Directory
@@ -159,6 +160,7 @@ func New(cfg Config) (*Ledger, error) {
 	return &Ledger{
 		cfg:  cfg,
 		book: bookCache{young: map[string][]byte{}}, nonces: newNonces(),
+		audit:    newTable[AuditHead](keyAudit, 2),
 		payments: newTable[PaymentRecord](keyPayment, paymentsHot),
 		bills:    newTable[billRecord](keyBill, paymentsHot),
 		requests: newTable[RequestRecord](keyRequest, requestsHot),
@@ -204,10 +206,11 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 }
 
 // tables are all that a Ledger remembers of records in the state.
-func (l *Ledger) tables() [19]memory {
+func (l *Ledger) tables() [20]memory {
 	return [...]memory{
 		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
 		l.mandates, l.duties, l.premiums, l.seasons, l.refunds, l.returns, l.over,
+		l.audit,
 	}
 }
 
@@ -257,6 +260,9 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return out
 	}
 	if out, done := x.dispatchPlatform(now, cmd); done {
+		return out
+	}
+	if out, done := x.dispatchOperator(now, cmd); done {
 		return out
 	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))

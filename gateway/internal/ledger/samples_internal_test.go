@@ -100,7 +100,7 @@ func sampleParcel() Parcel {
 // sampleCommands are one of each kind.
 func sampleCommands() []Command {
 	facts := sampleFacts()
-	return []Command{
+	return append(operatorCommands(), []Command{
 		&Tick{},
 		&CreatePayment{
 			sampleRequest(), "p-1", samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient", "visit",
@@ -144,7 +144,7 @@ func sampleCommands() []Command {
 		&RegisterPlatform{samplePlatform()},
 		&RevokePlatform{"k-1", "lost"},
 		&SpendNonce{sampleSigned()},
-	}
+	}...)
 }
 
 func samplePayment() payment.Payment {
@@ -255,6 +255,7 @@ func sampleRecords() []sample {
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
 	}
 	out = append(out, samplePremiums()...)
+	out = append(out, operatorRecords()...)
 	for _, c := range sampleCommands() {
 		out = append(out, sample{
 			"command " + string('0'+rune(c.Kind())/10) + string('0'+rune(c.Kind())%10), c,

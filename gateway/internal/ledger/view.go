@@ -306,8 +306,16 @@ func within[T any, P interface {
 	*T
 	record.Record
 }](r consensus.Reader, lo []byte, visit func(*T) bool) error {
+	return eachFrom[T, P](r, lo, prefixEnd(lo), visit)
+}
+
+// eachFrom visits the records whose keys stand between lo and hi.
+func eachFrom[T any, P interface {
+	*T
+	record.Record
+}](r consensus.Reader, lo, hi []byte, visit func(*T) bool) error {
 	var failed error
-	r.Scan(lo, prefixEnd(lo), func(_, value []byte) bool {
+	r.Scan(lo, hi, func(_, value []byte) bool {
 		v := new(T)
 		if failed = record.Decode(value, P(v)); failed != nil {
 			return false
