@@ -109,9 +109,21 @@ func begin(t *testing.T, g *group, archive *auditor.Archive) (*auditor.Auditor, 
 	if err = g.ledger.Reset(g.txn); err != nil {
 		t.Fatal(err)
 	}
+	return g.join(t, "n1", g, archive)
+}
+
+// follower is a node of the group that does not lead.
+type follower struct{ *group }
+
+func (f follower) Leadership() (consensus.Leadership, <-chan struct{}) {
+	return consensus.Leadership{LeaderID: "n1"}, f.change
+}
+
+func (g *group) join(t *testing.T, node string, log auditor.Log, archive *auditor.Archive) (*auditor.Auditor, func()) {
+	t.Helper()
 	batch := byte(0)
 	a, err := auditor.New(auditor.Deps{
-		Region: "110000", Node: "n1", Log: g, Ledger: g.ledger, Now: time.Now, Archive: archive,
+		Region: "110000", Node: node, Log: log, Ledger: g.ledger, Now: time.Now, Archive: archive,
 		Random: func(b []byte) { batch++; b[0] = batch },
 		Sign:   func([]byte) (string, []byte, error) { return "sign-1", []byte("signature"), nil },
 		Logger: slog.New(slog.DiscardHandler),
@@ -231,35 +243,35 @@ func TestCheckpointsMade(t *testing.T) {
 // old; what is left follows them without a gap.
 func TestArchive(t *testing.T) {
 	t.Parallel()
-	var files [2]map[string]string
-	for node := range files {
-		dir := filepath.Join(t.TempDir(), "audit")
-		synctest.Test(t, func(t *testing.T) {
-			g := &group{lead: true}
-			a, stop := begin(t, g, &auditor.Archive{Dir: dir, Keep: time.Hour, Min: 100})
-			defer stop()
-			for i := range 50 {
-				for j := range 10 {
-					a.Note(t.Context(), "impersonation", slog.Int("n", 10*i+j))
-				}
-				time.Sleep(8 * time.Second)
+	leads, follows := filepath.Join(t.TempDir(), "audit"), filepath.Join(t.TempDir(), "audit")
+	synctest.Test(t, func(t *testing.T) {
+		g := &group{lead: true}
+		a, stop := begin(t, g, &auditor.Archive{Dir: leads, Keep: time.Hour, Min: 100})
+		defer stop()
+		b, end := g.join(t, "n2", follower{g}, &auditor.Archive{Dir: follows, Keep: time.Hour, Min: 100})
+		defer end()
+		for i := range 50 {
+			for j := range 5 {
+				a.Note(t.Context(), "impersonation", slog.Int("n", 10*i+j))
+				b.Note(t.Context(), "impersonation", slog.Int("n", 10*i+j))
 			}
-			files[node] = read(t, dir)
-			if len(files[node]) < 2 || len(g.entries(t)) != 501 {
-				t.Errorf("%d files, %d lines", len(files[node]), len(g.entries(t)))
-			}
-			time.Sleep(2 * time.Hour)
-			left := g.entries(t)
-			if len(left) == 0 || left[0].Number < 200 {
-				t.Fatalf("%d lines are left", len(left))
-			}
-			report := verify(t, dir)
-			if report.First != 1 || report.Last+1 < left[0].Number || report.Unsigned() != 0 {
-				t.Errorf("%+v, and the state goes on at %d", report, left[0].Number)
-			}
-		})
-	}
-	if fmt.Sprint(files[0]) != fmt.Sprint(files[1]) {
+			time.Sleep(8 * time.Second)
+		}
+		files := read(t, leads)
+		if len(files) < 2 || len(g.entries(t)) != 501 {
+			t.Errorf("%d files, %d lines", len(files), len(g.entries(t)))
+		}
+		time.Sleep(2 * time.Hour)
+		left := g.entries(t)
+		if len(left) == 0 || left[0].Number < 200 {
+			t.Fatalf("%d lines are left", len(left))
+		}
+		report := verify(t, leads)
+		if report.First != 1 || report.Last+1 < left[0].Number || report.Unsigned() != 0 {
+			t.Errorf("%+v, and the state goes on at %d", report, left[0].Number)
+		}
+	})
+	if fmt.Sprint(read(t, leads)) != fmt.Sprint(read(t, follows)) {
 		t.Error("two nodes wrote different files")
 	}
 }
