@@ -129,6 +129,7 @@ func appendKeyID(b []byte, id string) []byte { return append(append(b, uint8(len
 func encodeHeader(h *Header) []byte {
 	b := make([]byte, 0, 192+len(h.SignKey)+len(h.SealKey))
 	b = binary.BigEndian.AppendUint16(b, h.Version)
+	b = append(b, h.Suite)
 	b = append(b, h.From...)
 	b = append(b, h.To...)
 	b = binary.BigEndian.AppendUint64(b, h.Epoch)
@@ -145,13 +146,18 @@ func encodeHeader(h *Header) []byte {
 }
 
 // DecodeHeader parses the signed bytes of a header, as Opened.Raw and Proof.Header hold them. It
-// checks form, never a signature. Errors: *RefusedError with RefusedVersion or RefusedMalformed.
+// checks form, never a signature. Errors: *RefusedError with
+// RefusedVersion, RefusedAlgorithm or RefusedMalformed.
 func DecodeHeader(raw []byte) (Header, error) {
 	var h Header
 	d := decoder{b: raw}
 	h.Version = d.u16()
 	if !d.bad && h.Version != Version {
 		return Header{}, refuse(RefusedVersion, "")
+	}
+	h.Suite = d.u8()
+	if !d.bad && h.Suite != Suite {
+		return Header{}, refuse(RefusedAlgorithm, "")
 	}
 	h.From, h.To = d.region(), d.region()
 	h.Epoch = d.u64()
@@ -273,8 +279,8 @@ func (e *envelope) encode() []byte {
 	return appendBytes32(b, e.sealed)
 }
 
-// headerMax bounds a header's bytes: the fixed part has 132.
-const headerMax = 132 + 2*(1+keyIDMax)
+// headerMax bounds a header's bytes: the fixed part has 133.
+const headerMax = 133 + 2*(1+keyIDMax)
 
 func decodeEnvelope(record []byte) (envelope, error) {
 	d := decoder{b: record}

@@ -36,6 +36,20 @@ const (
 // Version is the newest parcel format that this program speaks.
 const Version = 1
 
+// Suite names the algorithms of a parcel, inside what is signed: SM2 with SM3 for signatures, SM2
+// for wrapping, SM4-GCM for content, SM3 for trees and chains. There is no other, and none is
+// negotiated: a header that names another one is refused.
+const Suite = 1
+
+// Bounds of a parcel's time, as its receiver holds it against its own clock.
+const (
+	// ClockSkewMax is how far in the future a parcel may be dated. What is older is legitimate:
+	// after an outage a parcel of hours ago is applied.
+	ClockSkewMax = 5 * time.Minute
+	// LiveWindow is how far from now a parcel may be dated to show that its sender lives.
+	LiveWindow = 30 * time.Second
+)
+
 // Region is a pooling region's six-digit administrative code, as 110000.
 type Region string
 
@@ -143,6 +157,7 @@ type Content struct {
 // Header is the signed part of a parcel.
 type Header struct {
 	Version  uint16
+	Suite    uint8 // of algorithms
 	From, To Region
 	Epoch    uint64
 	ParcelID [IDSize]byte
@@ -188,7 +203,7 @@ type Sealer interface {
 	Hash(parts ...[]byte) [HashSize]byte
 	// Sign signs with this region's current signing key and names it.
 	Sign(message []byte) (keyID string, signature []byte, err error)
-	// Verify checks a signature under a public key: nil, or an opaque error.
+	// Verify checks a signature under a public key: nil, ErrDisagreement, or an opaque error.
 	Verify(public, message, signature []byte) error
 	// Seal encrypts content under a fresh content key, wrapped for public; additional is
 	// authenticated.
@@ -205,15 +220,21 @@ type Refusal string
 const (
 	RefusedMalformed     Refusal = "malformed"
 	RefusedVersion       Refusal = "version"
+	RefusedAlgorithm     Refusal = "algorithm" // another suite than Suite
 	RefusedSenderUnknown Refusal = "sender_unknown"
-	RefusedLane          Refusal = "lane" // from or to are not those of the lane it came by
-	RefusedReflected     Refusal = "reflected"
+	RefusedReflected     Refusal = "reflected"  // my own parcel, sent back
+	RefusedLane          Refusal = "lane"       // the sender is not the one whose lane it came by
+	RefusedDowngrade     Refusal = "downgrade"  // a lower protocol than the directory announces for the sender
+	RefusedClockSkew     Refusal = "clock_skew" // dated more than ClockSkewMax ahead
+	RefusedReplayed      Refusal = "replayed"   // the very parcel that was taken before
 	RefusedKeyUnknown    Refusal = "key_unknown"
 	RefusedKeyRevoked    Refusal = "key_revoked"
-	RefusedKeyValidity   Refusal = "key_validity"
+	RefusedKeyNotYet     Refusal = "key_not_yet_valid"
+	RefusedKeyExpired    Refusal = "key_expired"
 	RefusedSignature     Refusal = "signature"
-	RefusedRecipient     Refusal = "recipient"
-	RefusedEpoch         Refusal = "epoch"
+	RefusedDisagreement  Refusal = "signature_disagreement" // see ErrDisagreement
+	RefusedRecipient     Refusal = "recipient"              // signed for another region, or sealed to a key that is not mine
+	RefusedEpoch         Refusal = "epoch"                  // of a link that is over
 	RefusedSeal          Refusal = "seal"
 	RefusedRoot          Refusal = "root"
 	RefusedProof         Refusal = "proof"
@@ -222,6 +243,11 @@ const (
 	RefusedDirUnsigned   Refusal = "directory_unsigned"
 	RefusedDirForked     Refusal = "directory_forked"
 )
+
+// ErrDisagreement is a Sealer's answer when its two engines do not agree on a signature: nobody knows
+// which is wrong. What it stands under is neither taken nor refused for good: it is not
+// acknowledged, and comes again.
+var ErrDisagreement = errors.New("federation: the engines disagree on a signature")
 
 // RefusedError carries a Refusal. Detail names no person and no key material.
 type RefusedError struct {

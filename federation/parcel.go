@@ -109,7 +109,7 @@ func prepare(s Sealer, self Region, c *Content) (Header, [][HashSize]byte, error
 		leaves[i] = Leaf(s.Hash, m)
 	}
 	return Header{
-		Version: Version, From: self, To: c.To, Epoch: c.Epoch, ParcelID: c.ParcelID,
+		Version: Version, Suite: Suite, From: self, To: c.To, Epoch: c.Epoch, ParcelID: c.ParcelID,
 		Time: c.Time.UTC().Truncate(time.Microsecond), Ack: c.Ack, Count: uint32(len(leaves)),
 		Root: Root(s.Hash, leaves), Protocol: c.Protocol,
 	}, leaves, nil
@@ -141,7 +141,7 @@ func signHeader(dir *Directory, s Sealer, h *Header) (envelope, error) {
 
 // checkOwnKey keeps a region from speaking with a key that every peer would refuse.
 func checkOwnKey(dir *Directory, h *Header) error {
-	if err := checkKey(dir, h); err != nil {
+	if _, err := signerOf(dir, h); err != nil {
 		return fmt.Errorf("%w: own signing key: %w", ErrNoKey, err)
 	}
 	return nil
@@ -153,97 +153,4 @@ func signed(header []byte) []byte { return append([]byte(signContext), header...
 // alone.
 func (e *envelope) additional() []byte {
 	return append(append(make([]byte, 0, len(e.header)+len(e.signature)), e.header...), e.signature...)
-}
-
-// Unpack opens a record that came by lane, whose To is this region. The checks, in order: form,
-// version, sender in the directory, lane, key (known, not revoked, valid at now and at the parcel's
-// time), signature, recipient's key, seal, form of the content, root. A revoked key is refused
-// whatever time the parcel claims; an expired directory still opens parcels, since captures and
-// releases go on. The age of a parcel, its epoch and what its messages may ask are for the caller
-// to judge. The result shares memory with record. Error: *RefusedError.
-func Unpack(dir *Directory, s Sealer, lane Lane, now time.Time, record []byte) (*Opened, error) {
-	e, err := decodeEnvelope(record)
-	if err != nil {
-		return nil, err
-	}
-	h, err := DecodeHeader(e.header)
-	if err != nil {
-		return nil, err
-	}
-	if err = checkWay(dir, lane, &h); err != nil {
-		return nil, err
-	}
-	key, err := signerOf(dir, &h)
-	if err != nil {
-		return nil, err
-	}
-	if !key.ValidAt(now) {
-		return nil, refuse(RefusedKeyValidity, key.ID)
-	}
-	if s.Verify(key.Public, signed(e.header), e.signature) != nil {
-		return nil, refuse(RefusedSignature, string(h.From))
-	}
-	messages, err := open(dir, s, &h, &e)
-	if err != nil {
-		return nil, err
-	}
-	leaves := make([][HashSize]byte, len(messages))
-	for i := range messages {
-		leaves[i] = Leaf(s.Hash, &messages[i])
-	}
-	if Root(s.Hash, leaves) != h.Root {
-		return nil, refuse(RefusedRoot, string(h.From))
-	}
-	return &Opened{Header: h, Raw: e.header, Signature: e.signature, Messages: messages, Leaves: leaves}, nil
-}
-
-// checkWay: the sender is a member, and the parcel came by the lane that it names.
-func checkWay(dir *Directory, lane Lane, h *Header) error {
-	if _, ok := dir.Member(h.From); !ok {
-		return refuse(RefusedSenderUnknown, string(h.From))
-	}
-	if h.From == lane.To {
-		return refuse(RefusedReflected, string(h.From))
-	}
-	if h.From != lane.From || h.To != lane.To {
-		return refuse(RefusedLane, string(h.From)+" to "+string(h.To))
-	}
-	return nil
-}
-
-// checkKey: the header's signing key is known, not revoked, and valid at the header's time.
-func checkKey(dir *Directory, h *Header) error {
-	_, err := signerOf(dir, h)
-	return err
-}
-
-func signerOf(dir *Directory, h *Header) (Key, error) {
-	key, ok := dir.Key(h.From, h.SignKey)
-	switch {
-	case !ok || key.Use != UseSign:
-		return Key{}, refuse(RefusedKeyUnknown, h.SignKey)
-	case key.Revoked:
-		return Key{}, refuse(RefusedKeyRevoked, h.SignKey)
-	case !key.ValidAt(h.Time):
-		return Key{}, refuse(RefusedKeyValidity, h.SignKey)
-	}
-	return key, nil
-}
-
-// open unseals the content. A heartbeat has none, and names no key.
-func open(dir *Directory, s Sealer, h *Header, e *envelope) ([]Message, error) {
-	if h.Count == 0 {
-		if len(e.wrapped) > 0 || len(e.sealed) > 0 || h.SealKey != "" {
-			return nil, refuse(RefusedMalformed, "heartbeat with content")
-		}
-		return nil, nil
-	}
-	if k, ok := dir.Key(h.To, h.SealKey); !ok || k.Use != UseSeal {
-		return nil, refuse(RefusedRecipient, h.SealKey)
-	}
-	content, err := s.Open(h.SealKey, e.wrapped, e.sealed, e.additional())
-	if err != nil {
-		return nil, refuse(RefusedSeal, string(h.From))
-	}
-	return decodeMessages(s.Hash, content, h.Count)
 }

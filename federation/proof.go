@@ -55,8 +55,8 @@ func verifyProof(dir *Directory, s Sealer, cache *RootCache, p Proof) (Header, e
 	if p.Count != h.Count || !VerifyPath(s.Hash, Leaf(s.Hash, &m), p.Index, p.Count, p.Path, h.Root) {
 		return Header{}, refuse(RefusedProof, string(h.From))
 	}
-	if !cache.verify(s, key.Public, p.Header, p.Signature) {
-		return Header{}, refuse(RefusedSignature, string(h.From))
+	if err := signedBy(cache.verify(s, key.Public, p.Header, p.Signature), &h); err != nil {
+		return Header{}, err
 	}
 	return h, nil
 }
@@ -92,21 +92,21 @@ func (c *RootCache) Len() int {
 }
 
 // verify checks the signature of header under public; c may be nil.
-func (c *RootCache) verify(s Sealer, public, header, signature []byte) bool {
+func (c *RootCache) verify(s Sealer, public, header, signature []byte) error {
 	if c == nil {
-		return s.Verify(public, signed(header), signature) == nil
+		return s.Verify(public, signed(header), signature)
 	}
 	// Every part is hashed alone first, so that no byte can move from one part to the next.
 	k, a, b := s.Hash(public), s.Hash(header), s.Hash(signature)
 	key := s.Hash(k[:], a[:], b[:])
 	if c.has(key) {
-		return true
+		return nil
 	}
-	if s.Verify(public, signed(header), signature) != nil {
-		return false
+	if err := s.Verify(public, signed(header), signature); err != nil {
+		return err
 	}
 	c.add(key)
-	return true
+	return nil
 }
 
 func (c *RootCache) has(key [HashSize]byte) bool {

@@ -77,7 +77,8 @@ func TestProofRefused(t *testing.T) {
 		"no class":         {func(p *federation.Proof) { p.Class = 9 }, federation.RefusedMalformed},
 		"signature":        {func(p *federation.Proof) { p.Signature[0] ^= 1 }, federation.RefusedSignature},
 		"no signature":     {func(p *federation.Proof) { p.Signature = nil }, federation.RefusedMalformed},
-		"header":           {func(p *federation.Proof) { p.Header[20] ^= 1 }, federation.RefusedSignature},
+		"algorithm":        {func(p *federation.Proof) { p.Header[2] ^= 1 }, federation.RefusedAlgorithm},
+		"header":           {func(p *federation.Proof) { p.Header[23] ^= 1 }, federation.RefusedSignature},
 		"no header":        {func(p *federation.Proof) { p.Header = nil }, federation.RefusedMalformed},
 		"version":          {func(p *federation.Proof) { p.Header[1] = 9 }, federation.RefusedVersion},
 		"a stranger's signature": {

@@ -99,7 +99,7 @@ func TestRefusedByTheWay(t *testing.T) {
 		from, to federation.Region
 		why      federation.Refusal
 	}{
-		{"another recipient's lane", beijing, fuzhou, federation.RefusedLane},
+		{"another recipient's lane", beijing, fuzhou, federation.RefusedRecipient},
 		{"another sender's lane", fuzhou, shanghai, federation.RefusedLane},
 		{"reflected to the sender", shanghai, beijing, federation.RefusedReflected},
 		{"on a foreign lane", fuzhou, away, federation.RefusedLane},
@@ -170,8 +170,8 @@ func TestKeysOfTheDirectory(t *testing.T) {
 		{"unknown", func(k *federation.Key) { k.ID = "other" }, federation.RefusedKeyUnknown},
 		{"for sealing only", func(k *federation.Key) { k.Use = federation.UseSeal }, federation.RefusedKeyUnknown},
 		{"revoked", func(k *federation.Key) { k.Revoked = true }, federation.RefusedKeyRevoked},
-		{"not yet valid", func(k *federation.Key) { k.NotBefore = w.now.Add(time.Second) }, federation.RefusedKeyValidity},
-		{"not valid any more", func(k *federation.Key) { k.NotAfter = w.now }, federation.RefusedKeyValidity},
+		{"not yet valid", func(k *federation.Key) { k.NotBefore = w.now.Add(time.Second) }, federation.RefusedKeyNotYet},
+		{"not valid any more", func(k *federation.Key) { k.NotAfter = w.now }, federation.RefusedKeyExpired},
 		{
 			"another key under that id",
 			func(k *federation.Key) { k.Public = bytes.Repeat([]byte{4}, 32) }, federation.RefusedSignature,
@@ -194,7 +194,7 @@ func TestKeysOfTheDirectory(t *testing.T) {
 		t.Parallel()
 		lane := federation.Lane{From: beijing, To: shanghai}
 		_, err := federation.Unpack(w.dir, w.Sealers[shanghai], lane, w.now.AddDate(2, 0, 0), record)
-		wantRefused(t, err, federation.RefusedKeyValidity)
+		wantRefused(t, err, federation.RefusedKeyExpired)
 	})
 	t.Run("an expired directory still opens parcels", func(t *testing.T) {
 		t.Parallel()
@@ -275,7 +275,7 @@ func TestHeaderForm(t *testing.T) {
 	empty := parts(w.pack(t, w.content(shanghai, 0)))[0]
 	malformed := federation.RefusedMalformed
 	at := func(h []byte, i int, b ...byte) []byte { return slices.Concat(h[:i], b, h[i+len(b):]) }
-	timeAt := 2 + 12 + 8 + 16
+	timeAt := 2 + 1 + 12 + 8 + 16
 	countAt := len(header) - 2 - 32 - 4
 	for _, c := range []struct {
 		name    string
@@ -285,7 +285,9 @@ func TestHeaderForm(t *testing.T) {
 	}{
 		{"version 0", at(header, 0, 0, 0), content, federation.RefusedVersion},
 		{"version 2", at(header, 0, 0, 2), content, federation.RefusedVersion},
-		{"a letter in a region", at(header, 2, 'x'), content, malformed},
+		{"no suite", at(header, 2, 0), content, federation.RefusedAlgorithm},
+		{"another suite", at(header, 2, 2), content, federation.RefusedAlgorithm},
+		{"a letter in a region", at(header, 3, 'x'), content, malformed},
 		{"no time", at(header, timeAt, 0, 0, 0, 0, 0, 0, 0, 0), content, malformed},
 		{"a time before time", at(header, timeAt, 0xff), content, malformed},
 		{"a time after time", at(header, timeAt, 0x7f), content, malformed},

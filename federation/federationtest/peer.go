@@ -156,7 +156,7 @@ func (p *Peer) content(sent uint64, back bool) (federation.Content, uint64, bool
 	p.parcels++
 	c := federation.Content{
 		To: p.other, Epoch: p.out.Epoch, Ack: p.in.Ack(),
-		Time: Start(), Messages: waiting,
+		Time: Start(), Protocol: 1, Messages: waiting,
 	}
 	binary.BigEndian.PutUint64(c.ParcelID[:], p.parcels)
 	return c, sent + uint64(len(waiting)), true

@@ -47,7 +47,11 @@ func (s *sealer) Sign(message []byte) (string, []byte, error) {
 
 // Verify asks the chosen engine; the other one is a second opinion and never a second way in.
 func (s *sealer) Verify(public, message, signature []byte) error {
-	return s.opinion.Verify(crypto.Public(public), message, signature)
+	err := s.opinion.Verify(crypto.Public(public), message, signature)
+	if errors.Is(err, secondopinion.ErrDisagreement) {
+		return federation.ErrDisagreement
+	}
+	return err
 }
 
 func (s *sealer) wrapper(public []byte) (crypto.Wrapper, error) {

@@ -108,7 +108,7 @@ func forgeries(genuine, reflected, stray []byte) []forgery {
 		{"a bit of the parcel's id", flip(genuine, p.header+headerParcel), federation.RefusedSignature},
 		{"a bit of the Merkle root", flip(genuine, p.signature-6), federation.RefusedSignature},
 		{"another signing key", flip(genuine, p.header+headerKey), federation.RefusedKeyUnknown},
-		{"another receiver", with(genuine, p.header+headerTo, "999999"), federation.RefusedLane},
+		{"another receiver", with(genuine, p.header+headerTo, "999999"), federation.RefusedSignature},
 		{"a sender that nobody knows", with(genuine, p.header+headerFrom, "999999"), federation.RefusedSenderUnknown},
 		{"a later version", flip(genuine, p.header+headerVersion+1), federation.RefusedVersion},
 		{"cut short", genuine[:p.end-1], federation.RefusedMalformed},
@@ -117,7 +117,7 @@ func forgeries(genuine, reflected, stray []byte) []forgery {
 		{"nothing", nil, federation.RefusedMalformed},
 		{"oversize", oversize, federation.RefusedMalformed},
 		{"reflected", reflected, federation.RefusedReflected},
-		{"of another lane", stray, federation.RefusedLane},
+		{"of another lane", stray, federation.RefusedRecipient},
 	}
 }
 

@@ -111,8 +111,8 @@ func cut(record []byte) parts {
 // key's id.
 const (
 	headerVersion = 0
-	headerFrom    = 2
-	headerTo      = 8
-	headerParcel  = 22
-	headerKey     = 47
+	headerFrom    = 3
+	headerTo      = 9
+	headerParcel  = 23
+	headerKey     = 48
 )
