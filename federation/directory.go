@@ -18,7 +18,7 @@ const (
 	listsMax     = 32    // revocation lists
 	listMax      = 65536 // bytes of a revocation list
 	rootsMax     = 16    // keys of the federation's root
-	pairsMax     = 65536 // open pairs, all members together
+	pairsMax     = MembersMax * (MembersMax - 1) / 2
 	openEnded    = 1<<31 - 1
 	secondsADay  = 24 * 60 * 60
 	chinaOffset  = 8 * time.Hour // GB/T 7408.1: the country has one zone, without summer time

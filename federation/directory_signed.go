@@ -3,10 +3,12 @@ package federation
 import (
 	"bytes"
 	"cmp"
+	"compress/flate"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 )
@@ -48,7 +50,8 @@ func (r Roots) Check() error {
 	return nil
 }
 
-// signedDirectory is the file's form. Its JSON, and that of the directory within, has one form
+// signedDirectory is the file's form. Directory is the deflated JSON of the DirectoryData, and exactly what is signed:
+// nothing is unpacked before its signatures are good. This JSON, and that of the directory within, has one form
 // only: what encoding/json writes for these types. So no field can stand twice, be unknown, or be
 // read differently by somebody else.
 type signedDirectory struct {
@@ -72,22 +75,41 @@ func SignDirectory(data DirectoryData, signers ...SignFunc) ([]byte, error) {
 	if _, err := index(data); err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(data)
+	text, err := json.Marshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("federation: directory: %w", err)
+	}
+	body, err := deflated(text)
+	if err != nil {
+		return nil, err
 	}
 	if len(signers) > rootsMax {
 		return nil, refuse(RefusedMalformed, "signatures")
 	}
 	out := signedDirectory{Directory: body, Signatures: make([]directorySignature, 0, len(signers))}
 	for _, sign := range signers {
-		id, signature, signErr := sign(directoryMessage(body))
-		if signErr != nil {
-			return nil, fmt.Errorf("federation: sign directory: %w", signErr)
+		if err = out.add(sign); err != nil {
+			return nil, err
 		}
-		out.Signatures = append(out.Signatures, directorySignature{KeyID: id, Signature: signature})
 	}
-	envelope, err := json.Marshal(out)
+	return out.encode()
+}
+
+func (e *signedDirectory) add(sign SignFunc) error {
+	id, signature, err := sign(directoryMessage(e.Directory))
+	if err != nil {
+		return fmt.Errorf("federation: sign directory: %w", err)
+	}
+	e.Signatures = slices.DeleteFunc(e.Signatures, func(s directorySignature) bool { return s.KeyID == id })
+	if len(e.Signatures) == rootsMax {
+		return refuse(RefusedMalformed, "signatures")
+	}
+	e.Signatures = append(e.Signatures, directorySignature{KeyID: id, Signature: signature})
+	return nil
+}
+
+func (e *signedDirectory) encode() ([]byte, error) {
+	envelope, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("federation: directory: %w", err)
 	}
@@ -95,6 +117,62 @@ func SignDirectory(data DirectoryData, signers ...SignFunc) ([]byte, error) {
 		return nil, refuse(RefusedMalformed, "too large")
 	}
 	return envelope, nil
+}
+
+// CountersignDirectory adds a signature to a directory that has none, or too few yet; one of the same key is replaced.
+// What is signed is checked for form only: look at it with LoadDirectory first. Errors: *RefusedError, the signer's.
+func CountersignDirectory(h Hash, signed []byte, sign SignFunc) ([]byte, error) {
+	e, err := decodeSigned(signed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = decodeDirectory(h, e, signed); err != nil {
+		return nil, err
+	}
+	if err = e.add(sign); err != nil {
+		return nil, err
+	}
+	return e.encode()
+}
+
+// DirectorySigners are the ids of the roots whose good signature stands on a directory, in the order of roots. Errors:
+// *RefusedError, ErrRoots.
+func DirectorySigners(s Sealer, roots Roots, signed []byte) ([]string, error) {
+	if err := roots.Check(); err != nil {
+		return nil, err
+	}
+	e, err := decodeSigned(signed)
+	if err != nil {
+		return nil, err
+	}
+	return signers(s, roots, e), nil
+}
+
+// deflated is how the text of a directory travels: a national one, with certificates and every pair open, is 6 MB of
+// text and 0.6 MB so.
+func deflated(text []byte) ([]byte, error) {
+	if len(text) > DirectoryTextMax {
+		return nil, refuse(RefusedMalformed, "too large")
+	}
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("federation: directory: %w", err)
+	}
+	if _, err = w.Write(text); err != nil {
+		return nil, fmt.Errorf("federation: directory: %w", err)
+	}
+	if err = w.Close(); err != nil {
+		return nil, fmt.Errorf("federation: directory: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// inflated is the text of a directory, at most DirectoryTextMax bytes of it, with nothing behind.
+func inflated(body []byte) ([]byte, bool) {
+	packed := bytes.NewReader(body) // an io.ByteReader: nothing behind the end is read
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(packed), DirectoryTextMax+1))
+	return text, err == nil && len(text) <= DirectoryTextMax && packed.Len() == 0
 }
 
 // ordered returns data in the order that parsing asks for, without changing the caller's slices.
@@ -168,7 +246,7 @@ func ReadDirectory(s Sealer, roots Roots, signed []byte, previous *Directory) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := follows(d, previous); err != nil {
+	if err := d.Follows(previous); err != nil {
 		return nil, err
 	}
 	return d, nil
@@ -184,7 +262,9 @@ func LoadDirectory(h Hash, signed []byte) (*Directory, error) {
 	return decodeDirectory(h, e, signed)
 }
 
-func follows(d, previous *Directory) error {
+// Follows returns nil if d may come after previous: a later version that names it if it is the next one, or the very
+// same. previous may be nil. Error: *RefusedError with RefusedDirOlder or RefusedDirForked.
+func (d *Directory) Follows(previous *Directory) error {
 	switch {
 	case previous == nil:
 		return nil
@@ -220,23 +300,28 @@ func decodeCanonical(b []byte, v any) bool {
 	return err == nil && bytes.Equal(b, again)
 }
 
-// rootsAgree counts the roots, not the signatures: one root signing twice is one.
 func rootsAgree(s Sealer, roots Roots, e signedDirectory) bool {
+	return len(signers(s, roots, e)) >= roots.Threshold
+}
+
+// signers are the roots, not the signatures: one root signing twice is one.
+func signers(s Sealer, roots Roots, e signedDirectory) []string {
 	message := directoryMessage(e.Directory)
-	good := 0
+	var good []string
 	for _, k := range roots.Keys {
 		if slices.ContainsFunc(e.Signatures, func(g directorySignature) bool {
 			return g.KeyID == k.ID && s.Verify(k.Public, message, g.Signature) == nil
 		}) {
-			good++
+			good = append(good, k.ID)
 		}
 	}
-	return good >= roots.Threshold
+	return good
 }
 
 func decodeDirectory(h Hash, e signedDirectory, signed []byte) (*Directory, error) {
 	var data DirectoryData
-	if !decodeCanonical(e.Directory, &data) {
+	text, ok := inflated(e.Directory)
+	if !ok || !decodeCanonical(text, &data) {
 		return nil, refuse(RefusedMalformed, "directory")
 	}
 	d, err := index(data)

@@ -2,11 +2,13 @@ package federation_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -221,6 +223,31 @@ func TestDirectoryContent(t *testing.T) {
 	}
 }
 
+func inflate(t *testing.T, packed []byte) string {
+	t.Helper()
+	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func deflate(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	if err = w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
 // TestDirectoryHasOneForm: a signed body that says the same in other bytes is refused, so no two readers differ.
 func TestDirectoryHasOneForm(t *testing.T) {
 	t.Parallel()
@@ -231,8 +258,9 @@ func TestDirectoryHasOneForm(t *testing.T) {
 	if err := json.Unmarshal(w.dir.Signed(), &envelope); err != nil {
 		t.Fatal(err)
 	}
-	body := string(envelope.Directory)
-	resign := func(body string) []byte {
+	body := inflate(t, envelope.Directory)
+	resign := func(text string) []byte {
+		body := deflate(t, text)
 		id, signature, err := w.Root.Sign([]byte("gongji-directory-v1\x00" + body))
 		if err != nil {
 			t.Fatal(err)

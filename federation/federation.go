@@ -16,6 +16,7 @@ package federation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -26,7 +27,8 @@ const (
 	BodyMax           = 64 << 10  // bytes of one message's body
 	PersonsMax        = 4 << 10   // bytes of one message's persons
 	RecordMax         = 900 << 10 // bytes of one record on the bus
-	DirectoryMax      = 1 << 20   // bytes of a signed directory
+	DirectoryMax      = RecordMax // bytes of a signed directory: one record of the bus, one command of a log
+	DirectoryTextMax  = 16 << 20  // bytes of what a directory says, before it is compressed
 	MembersMax        = 512
 	HashSize          = 32
 	SaltSize          = 16
@@ -69,8 +71,17 @@ func (r Region) Valid() bool {
 // Lane is one direction between two regions, and the topic it uses.
 type Lane struct{ From, To Region }
 
-// Topic is the lane's topic: gongji.<from>.<to>.
-func (l Lane) Topic() string { return "gongji." + string(l.From) + "." + string(l.To) }
+// DirectoryTopic is the compacted topic on which the federation's office puts directories. Everybody reads it, only
+// the office writes it.
+const DirectoryTopic = "gongji.directory"
+
+// Topic is the lane's topic: gongji.<from>.<to>. The zero Lane stands for DirectoryTopic.
+func (l Lane) Topic() string {
+	if l == (Lane{}) {
+		return DirectoryTopic
+	}
+	return "gongji." + string(l.From) + "." + string(l.To)
+}
 
 // Record is one record of a lane.
 type Record struct {
@@ -107,6 +118,25 @@ type Bus interface {
 	// Close releases everything; calls under way end with ErrClosed or ErrBus.
 	Close() error
 }
+
+// Board is what carries directories to everybody: one topic, compacted by key, so that the newest record of each key
+// stays however old it is. A key is one version (DirectoryKey): junk under other keys takes none away, and a region
+// that was cut off finds the versions between. What is read is believed only after ReadDirectory. A Bus that has a
+// Board implements it too; without one, directories travel as files. Safe for concurrent use.
+type Board interface {
+	// Post puts a record under a key, and returns once every in-sync replica has it; no value takes the key away.
+	// Errors: as Publish.
+	Post(ctx context.Context, key string, value []byte) error
+	// Posted returns the records from offset on, as Fetch does for a lane. Offsets have gaps where older records of
+	// a key were taken away; a record without a value says that its key was.
+	Posted(ctx context.Context, offset int64) (records []Record, next int64, err error)
+}
+
+// DirectoryKey is the key of a version on the Board.
+func DirectoryKey(version uint64) string { return fmt.Sprintf("v%020d", version) }
+
+// DirectoriesKept is how many versions stay on the Board: who publishes version n takes n - DirectoriesKept away.
+const DirectoriesKept = 64
 
 // Class says how a message travels.
 type Class uint8

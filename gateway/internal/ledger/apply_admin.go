@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"gongji/adapters"
-	"gongji/consensus"
-	"gongji/federation"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
 )
@@ -22,28 +20,6 @@ const (
 // sweepMax is how many request ids one Tick looks at: at a tick a second every id is looked at
 // often enough, however many there are, and no entry is long.
 const sweepMax = 64
-
-func readDirectory(r consensus.Reader, h federation.Hash) (*federation.Directory, error) {
-	signed, ok := r.Get(stateKey(keyMeta, metaDirectory))
-	if !ok {
-		return nil, nil //nolint:nilnil // a region without a directory is one that has not been told yet
-	}
-	return federation.LoadDirectory(h, signed)
-}
-
-// setDirectory takes a newer directory. The leader has verified the root's signatures.
-func (x *tx) setDirectory(c *SetDirectory) Outcome {
-	d, err := federation.LoadDirectory(x.l.cfg.Hash, c.Signed)
-	if err != nil {
-		return Outcome{Code: policy.CodeInvalidRequest, Detail: err.Error()}
-	}
-	if x.l.dir != nil && d.Version() <= x.l.dir.Version() {
-		return Outcome{}
-	}
-	x.l.dir, x.l.changed = d, true
-	x.Set(stateKey(keyMeta, metaDirectory), c.Signed)
-	return Outcome{}
-}
 
 // openAccounts opens accounts in the region's Book. A person who has one keeps it: then scheme and status are set, and
 // an opening of the year that was not published yet.

@@ -64,7 +64,7 @@ func (x *tx) complete(now time.Time, c *Complete) Outcome {
 	if code := p.Completable(now); code != "" {
 		return refuse(code)
 	}
-	if len(c.Ticket) > ticketMax {
+	if len(c.Ticket) > ticketMax || x.badTicket(c.Ticket) {
 		return refuse(policy.CodeRegionUnreachable)
 	}
 	others := -p.Counted

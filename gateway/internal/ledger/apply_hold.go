@@ -45,7 +45,7 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 		return
 	}
 	g := get(x, x.l.grants, m.GetGrantId())
-	if code := x.mayHold(g, in); code != "" {
+	if code := x.mayHold(g, in, m.GetTicket()); code != "" {
 		h.State = hold.Requested
 		x.do(now, h, h.Check(now, 0, "", code))
 		return
@@ -59,8 +59,8 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 
 // mayHold returns why a hold may not even be looked at: no such grant, another person's, or no ticket for it. All
 // of them answer as unknown, so that nobody learns of other people's grants by asking.
-func (x *tx) mayHold(g *GrantRecord, in *Inbound) policy.Code {
-	if g == nil || in.Person == nil || in.Ticket != "" {
+func (x *tx) mayHold(g *GrantRecord, in *Inbound, ticket []byte) policy.Code {
+	if g == nil || in.Person == nil || in.Ticket != "" || x.badTicket(ticket) {
 		return policy.CodeNotFound
 	}
 	// The ticket was signed by the home that the message names for the person. It must be the home that the grant

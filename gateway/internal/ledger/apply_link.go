@@ -67,6 +67,9 @@ func (x *tx) deliver(now time.Time, c *Deliver) Outcome {
 	var newest *ackedBy
 	for i := range c.Parcels {
 		p := &c.Parcels[i]
+		if x.lost(c.Peer, p) {
+			continue // an ack under a stolen key would make this region forget what the peer does not have
+		}
 		receipt := x.acked(now, c.Peer, link, p)
 		if p.Protocol > link.Protocol {
 			link.Protocol = p.Protocol
@@ -108,7 +111,7 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 		return 0
 	}
 	kept := *p
-	kept.Messages, kept.AckChain = applied, nil
+	kept.Messages, kept.AckChain, kept.SignKey = applied, nil, ""
 	x.Set(stateKey(keyEvidence, numbered(peer, p.Epoch, first)), record.Encode(&Evidence{At: now, Parcel: kept}))
 	return first
 }

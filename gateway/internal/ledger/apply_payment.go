@@ -44,7 +44,7 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 	if out, done := x.seen(c.Request); done {
 		return out
 	}
-	if len(c.Ticket) > ticketMax {
+	if len(c.Ticket) > ticketMax || x.badTicket(c.Ticket) {
 		return refuse(policy.CodeRegionUnreachable) // no message could carry it: an answer that no honest home gives
 	}
 	day := policy.Day(now)

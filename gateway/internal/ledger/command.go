@@ -342,7 +342,8 @@ func (r *CoreResult) Walk(c *record.Coder) {
 	c.Sub(&r.Facts)
 }
 
-// SetDirectory puts a directory, verified by the leader, into the state. An older one changes nothing.
+// SetDirectory puts a directory, whose signatures the leader has verified, into the state. An older one changes
+// nothing; a forked one, and one that has expired by the log's stamp, are refused.
 type SetDirectory struct{ Signed []byte }
 
 // Kind and Walk make a SetDirectory a Command.

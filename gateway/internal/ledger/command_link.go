@@ -43,6 +43,7 @@ type Parcel struct {
 	Leaves    []byte // federation.HashSize each, of all messages
 	Messages  []Inbound
 	AckChain  []byte // the peer's chain at AckNumber; empty where the parcel is kept as evidence: its header has it
+	SignKey   string // the peer's key that signed it, judged again when it is applied; empty in evidence, as AckChain
 }
 
 // Walk is the record.Record of a Parcel.
@@ -56,6 +57,7 @@ func (p *Parcel) Walk(c *record.Coder) {
 	c.Bytes(&p.Leaves)
 	record.List(c, &p.Messages)
 	c.Bytes(&p.AckChain)
+	record.Str(c, &p.SignKey)
 }
 
 // ack is what the parcel says of this region's messages.

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -144,6 +145,10 @@ func (f *fed) directory(change func(d *federation.DirectoryData)) {
 	}
 	if d.Version > 1 {
 		d.Previous = strings.Repeat("ab", 32)
+		if last := f.regions[f.order[0]].nodes[0].l.InForce().Directory; last != nil {
+			digest := last.Digest()
+			d.Previous = hex.EncodeToString(digest[:])
+		}
 	}
 	for i, a := range f.order {
 		d.Members = append(d.Members, federation.Member{

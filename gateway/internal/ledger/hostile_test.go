@@ -331,12 +331,15 @@ func TestClosedPair(t *testing.T) {
 			d.Members[0].State = federation.MemberPaused
 		}, policy.CodeRegionPairClosed, policy.CodeRegionPairClosed},
 		"expired": {func(d *federation.DirectoryData) {
-			d.Expires = begins.Truncate(time.Second)
+			d.Expires = begins.Truncate(time.Second).Add(2 * time.Second) // passed below
 		}, policy.CodeRegionUnreachable, policy.CodeRegionPairClosed},
 	} {
 		f := family(t)
 		p := f.pays(shanghai, f.mother, "100.00")
 		f.directory(c.change)
+		if name == "expired" {
+			f.now = f.now.Add(2 * time.Second)
+		}
 		q := f.pays(shanghai, f.mother, "10.00")
 		want := "held 10.00/10.00; 310000 placed 10.00; -110000 " + string(c.asked)
 		f.want(q, want)

@@ -7,8 +7,9 @@
 //
 // One file holds each kind of command: apply_payment.go the origin's side, apply_hold.go the home's side,
 // apply_refund.go and apply_return.go the two sides of a refund, apply_link.go what peers send, apply_grant.go the
-// grants, apply_mandate.go and apply_premium.go the collection of premiums, apply_admin.go rules, directory and
-// accounts, apply_platform.go the platforms' keys and nonces, apply_audit.go the audit log. view.go reads.
+// grants, apply_mandate.go and apply_premium.go the collection of premiums, apply_directory.go the directory and what
+// a revoked key takes with it, apply_admin.go rules and accounts, apply_platform.go the platforms' keys and nonces,
+// apply_audit.go the audit log. view.go reads.
 package ledger
 
 import (
@@ -67,6 +68,7 @@ type Effects struct {
 	Grants   []string            // of the index, told of by their homes
 	Premiums []string            // keys of PremiumRecords that wait for the leader
 	Alarms   []Alarm
+	Lost     []Lost // parcels whose key counts no more
 }
 
 // Ledger is a consensus.StateMachine.
@@ -234,7 +236,7 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	case *WithdrawRules:
 		return x.withdrawRules(now, c)
 	case *SetDirectory:
-		return x.setDirectory(c)
+		return x.setDirectory(now, c)
 	case *OpenAccounts:
 		return x.openAccounts(now, c)
 	case *ForceRelease:

@@ -93,7 +93,7 @@ func sampleParcel() Parcel {
 	return Parcel{
 		3, 4, 5, 2, []byte("header"), []byte("signature"), bytesOf(10, 64),
 		[]Inbound{sampleInbound(), {Number: 8}},
-		bytesOf(11, 32),
+		bytesOf(11, 32), "sign-1",
 	}
 }
 

@@ -114,6 +114,7 @@ func (t *term) sort(ctx context.Context, p *peer, o *federation.Opened, rec fede
 	parcel := ledger.Parcel{
 		Epoch: o.Header.Epoch, AckEpoch: o.Header.Ack.Epoch, AckNumber: o.Header.Ack.Number,
 		AckChain: o.Header.Ack.Chain[:], Protocol: o.Header.Protocol, Header: o.Raw, Signature: o.Signature,
+		SignKey: o.Header.SignKey,
 	}
 	age := t.s.Now().Sub(o.Header.Time)
 	fresh := age < queryWindow && age > -queryWindow

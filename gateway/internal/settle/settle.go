@@ -288,6 +288,10 @@ func (s *Settler) Notify(e ledger.Effects) {
 		t.call(id)
 	}
 	s.alarms(e.Alarms)
+	for _, l := range e.Lost {
+		s.Metrics.refused(l.Peer, l.Why)
+		s.Audit("parcel_lost", slog.String("peer", string(l.Peer)), slog.String("reason", string(l.Why)))
+	}
 }
 
 // nudge wakes the sender.
