@@ -62,11 +62,7 @@ func (n *Node) bring(ctx context.Context) error {
 }
 
 func (n *Node) put(ctx context.Context, c ledger.Command) error {
-	data, err := n.log.Propose(ctx, ledger.EncodeCommand(c))
-	if err != nil {
-		return err
-	}
-	o, err := ledger.DecodeOutcome(data)
+	o, err := n.vault.Propose(ctx, n.log, c)
 	if err != nil {
 		return err
 	}

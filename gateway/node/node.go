@@ -216,6 +216,7 @@ func (n *Node) openLog() error {
 	if err != nil {
 		return err
 	}
+	n.vault.Follow(func() ledger.KeysRecord { return n.ledger.InForce().Keys })
 	server, client, err := n.peerTLS()
 	if err != nil {
 		return err

@@ -69,14 +69,9 @@ func (n *Node) adminStanding(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	data, err := n.log.Propose(r.Context(), ledger.EncodeCommand(c))
+	o, err := n.vault.Propose(r.Context(), n.log, c)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	o, err := ledger.DecodeOutcome(data)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	n.audited(r.Context(), "standing_set", slog.String("operator", change.Operator),

@@ -65,6 +65,11 @@ func (d *Desk) completion(
 		Request: request(key), PaymentID: p.ID, AutoConfirm: p.AutoConfirm, DecideWithin: a.within,
 		Offers: d.offers(ticket), Ticket: proof,
 	}
+	who, err := d.Vault.Person(a.who, d.Vault.NewNo())
+	if err != nil {
+		return nil, err
+	}
+	c.Beneficiary = &who
 	if f.Confirm != "" {
 		c.AutoConfirm = f.Confirm == client.ConfirmAuto
 	}

@@ -89,11 +89,7 @@ func (d *Desk) asked(err error, region federation.Region) error {
 
 // propose puts a command into the log.
 func (d *Desk) propose(ctx context.Context, c ledger.Command) (ledger.Outcome, error) {
-	data, err := d.Log.Propose(ctx, ledger.EncodeCommand(c))
-	if err != nil {
-		return ledger.Outcome{}, err
-	}
-	o, err := ledger.DecodeOutcome(data)
+	o, err := d.Vault.Propose(ctx, d.Log, c)
 	if err != nil {
 		return ledger.Outcome{}, err
 	}

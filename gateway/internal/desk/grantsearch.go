@@ -42,13 +42,17 @@ func page(all []client.Grant, f client.GrantSearch) ([]client.Grant, string) {
 	return all[:f.Limit], all[f.Limit-1].GrantID
 }
 
-func (d *Desk) personOf(v ledger.View, p client.Person) (string, error) {
-	token, _, err := d.Vault.Token(identity(p))
-	if err != nil {
-		return "", err
-	}
-	no, _, err := v.PersonByToken(token)
-	return no, err
+// about shows the state to see, with the number of a person in it; empty for one whom it does not know.
+func (d *Desk) about(ctx context.Context, p client.Person, see func(v ledger.View, no string) error) error {
+	return d.Vault.Finding(identity(p), func(tokens ledger.Tokens) error {
+		return d.view(ctx, func(v ledger.View) error {
+			f, err := v.Find(tokens)
+			if err != nil {
+				return err
+			}
+			return see(v, f.No)
+		})
+	})
 }
 
 // grantsRead bounds what one search reads of a payer's grants.
@@ -56,10 +60,9 @@ const grantsRead = 10_000
 
 func (d *Desk) ofPayer(ctx context.Context, f client.GrantSearch) ([]client.Grant, string, error) {
 	all := []client.Grant{}
-	err := d.view(ctx, func(v ledger.View) error {
-		no, err := d.personOf(v, *f.Payer)
-		if err != nil || no == "" {
-			return err
+	err := d.about(ctx, *f.Payer, func(v ledger.View, no string) error {
+		if no == "" {
+			return nil
 		}
 		found, err := v.GrantsOfPayer(no, grantsRead)
 		if err != nil {
@@ -90,10 +93,9 @@ func (d *Desk) oldestFirst(v ledger.View, found []*ledger.GrantRecord) ([]client
 // ofBeneficiary lists from the index: grants of all regions.
 func (d *Desk) ofBeneficiary(ctx context.Context, f client.GrantSearch) ([]client.Grant, string, error) {
 	all := []client.Grant{}
-	err := d.view(ctx, func(v ledger.View) error {
-		no, err := d.personOf(v, *f.Beneficiary)
-		if err != nil || no == "" {
-			return err
+	err := d.about(ctx, *f.Beneficiary, func(v ledger.View, no string) error {
+		if no == "" {
+			return nil
 		}
 		index, err := v.Index(no)
 		if err != nil {
@@ -140,10 +142,9 @@ func (d *Desk) shownIndexed(v ledger.View, x *ledger.IndexRecord) (client.Grant,
 // toBeneficiary lists the grants that this region's payers have given to somebody whose home is elsewhere.
 func (d *Desk) toBeneficiary(ctx context.Context, f client.GrantSearch) ([]client.Grant, string, error) {
 	all := []client.Grant{}
-	err := d.view(ctx, func(v ledger.View) error {
-		no, err := d.personOf(v, *f.Beneficiary)
-		if err != nil || no == "" {
-			return err
+	err := d.about(ctx, *f.Beneficiary, func(v ledger.View, no string) error {
+		if no == "" {
+			return nil
 		}
 		found, err := v.GrantsTo(no, grantsRead)
 		if err != nil {

@@ -58,19 +58,16 @@ func (d *Desk) Statement(ctx context.Context, f client.StatementRequest) (client
 // known finds a person of this region, whose number is empty while the state does not know them. One whom it knows by
 // name is not asked about again, so a core that is away keeps nobody from reading.
 func (d *Desk) known(ctx context.Context, who vault.Identity) (string, error) {
-	token, named, err := d.Vault.Token(who)
-	if err != nil {
-		return "", err
-	}
-	var no string
-	var p *ledger.PersonRecord
-	err = d.view(ctx, func(v ledger.View) error {
-		var failed error
-		no, p, failed = v.PersonByToken(token)
-		return failed
+	var f ledger.Found
+	err := d.Vault.Finding(who, func(tokens ledger.Tokens) error {
+		return d.view(ctx, func(v ledger.View) error {
+			var failed error
+			f, failed = v.Find(tokens)
+			return failed
+		})
 	})
-	if err != nil || p != nil && p.Name == named {
-		return no, err
+	if err != nil || f.Named {
+		return f.No, err
 	}
 	no, facts, err := d.Settle.Facts(ctx, who)
 	if err != nil {

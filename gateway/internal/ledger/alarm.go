@@ -19,7 +19,9 @@ const (
 	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
 
 	// AlarmRefundWaits: a refund has waited for refund.AlarmAfter, told at its origin and at the home that cannot pay.
-	AlarmRefundWaits  = "refund_waits"
+	AlarmRefundWaits = "refund_waits"
+	// AlarmPersonTwice: a person stood in the index of tokens twice.
+	AlarmPersonTwice  = "person_twice"
 	AlarmRefundFailed = "refund_failed" // at the origin: a leg's money did not come back
 )
 

@@ -50,21 +50,25 @@ func (x *tx) openAccounts(now time.Time, c *OpenAccounts) Outcome {
 
 // number is the number that a person has, or would get.
 func (x *tx) number(p *Person) string {
-	if t := get(x, x.l.tokens, string(p.Token[:])); t != nil {
-		return t.Person
+	if no, _ := x.find(p); no != "" {
+		return no
 	}
 	return p.New
 }
 
 // person finds a person by token, or takes them in under the random number that the command brings.
 func (x *tx) person(p *Person) string {
-	token := string(p.Token[:])
-	if t := get(x, x.l.tokens, token); t != nil {
-		return t.Person
+	if no, _ := x.find(p); no != "" {
+		return no
 	}
-	put(x, x.l.tokens, token, &tokenRecord{Person: p.New})
+	t := p.Tokens().under(x.l.rest.Token)
+	if t == nil {
+		return "" // never: the command would be stale
+	}
+	table, key := x.indexOf(x.l.rest.Generation, t.Token)
+	put(x, table, key, &tokenRecord{Person: p.New})
 	put(x, x.l.persons, p.New, &PersonRecord{
-		Name: p.Name, Sealed: p.Sealed, Masked: p.Masked, Called: p.Called, Region: p.Region,
+		Name: t.Name, Sealed: p.Sealed, Masked: p.Masked, Called: p.Called, Region: p.Region,
 	})
 	return p.New
 }
@@ -72,15 +76,15 @@ func (x *tx) person(p *Person) string {
 // known finds a person by token: their number (empty when the region does not know them) and record, and
 // whether the name is theirs.
 func (x *tx) known(p *Person) (string, *PersonRecord, bool) {
-	t := get(x, x.l.tokens, string(p.Token[:]))
-	if t == nil {
+	no, by := x.find(p)
+	if no == "" {
 		return "", nil, false
 	}
-	rec := get(x, x.l.persons, t.Person)
+	rec := get(x, x.l.persons, no)
 	if rec == nil {
 		return "", nil, false
 	}
-	return t.Person, rec, rec.Name == p.Name
+	return no, rec, rec.Name == by.Name
 }
 
 // standing is what this region's Book, or the facts of a core outside, say of a person.

@@ -17,6 +17,7 @@ type Complete struct {
 	DecideWithin time.Duration
 	Offers       []Offer
 	Ticket       []byte
+	Beneficiary  *Person // as this region may know them by now
 }
 
 // Kind and Walk make a Complete a Command.
@@ -32,6 +33,7 @@ func (p *Complete) Walk(c *record.Coder) {
 	record.List(c, &offers)
 	p.Offers = offers
 	c.Bytes(&p.Ticket)
+	record.Opt(c, &p.Beneficiary)
 }
 
 // newPaymentCommand is a command of a platform about its payment.
@@ -84,6 +86,9 @@ func (x *tx) complete(now time.Time, c *Complete) Outcome {
 		return refuse(code)
 	}
 	p.Ticket = c.Ticket
+	if c.Beneficiary != nil {
+		p.Beneficiary = x.beneficiary(c.Beneficiary)
+	}
 	x.remember(now, c.Request, ThingPayment, p.ID)
 	x.actOnPayment(p, effects)
 	return Outcome{ID: p.ID}

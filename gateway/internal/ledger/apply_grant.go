@@ -213,7 +213,7 @@ func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbo
 	rec := x.indexed(m.GetGrantId())
 	if rec == nil {
 		no := in.Person.New
-		if in.Person.Token != [32]byte{} { // a message of this region to itself names the person by number
+		if in.Person.Tokens() != nil { // a message of this region to itself names the person by number
 			no = x.person(in.Person)
 		}
 		rec = &IndexRecord{Beneficiary: no, PayerRegion: string(peer)}

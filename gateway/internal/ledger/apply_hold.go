@@ -65,8 +65,11 @@ func (x *tx) mayHold(g *GrantRecord, in *Inbound, ticket []byte) policy.Code {
 	}
 	// The ticket was signed by the home that the message names for the person. It must be the home that the grant
 	// knows: the number alone would let any region sign for anybody.
-	t := get(x, x.l.tokens, string(in.Person.Token[:]))
-	if t == nil || t.Person != string(g.Beneficiary) || in.Person.Region != g.BeneficiaryRegion {
+	no := in.Person.New // a message of this region to itself names the person by number
+	if in.Person.Tokens() != nil {
+		no, _ = x.find(in.Person)
+	}
+	if no == "" || no != string(g.Beneficiary) || in.Person.Region != g.BeneficiaryRegion {
 		return policy.CodeNotFound
 	}
 	return ""

@@ -101,7 +101,7 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 			}
 			put(x, x.l.links, string(peer), link)
 			x.consume(now, peer, m)
-			applied = append(applied, *m)
+			applied = append(applied, m.kept())
 		case federation.NewEpoch:
 			link.NewEpoch = max(link.NewEpoch, p.Epoch)
 		case federation.Repeat, federation.Gap, federation.Fork, federation.OldEpoch:
@@ -114,6 +114,18 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 	kept.Messages, kept.AckChain, kept.SignKey = applied, nil, ""
 	x.Set(stateKey(keyEvidence, numbered(peer, p.Epoch, first)), record.Encode(&Evidence{At: now, Parcel: kept}))
 	return first
+}
+
+// kept is a message as the evidence keeps it: the persons sealed, and no token.
+func (m *Inbound) kept() Inbound {
+	k := *m
+	for _, at := range []**Person{&k.Person, &k.Persons} {
+		if *at != nil {
+			p := (*at).untokened("")
+			*at = &p
+		}
+	}
+	return k
 }
 
 // consume gives a numbered message its meaning. One that cannot be understood is set aside and answered; the messages

@@ -64,7 +64,7 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 			ID: c.PaymentID, Amount: c.Amount, AllowPartial: c.AllowPartial, AutoConfirm: c.AutoConfirm,
 			DecideBy: now.Add(c.DecideWithin.Truncate(time.Microsecond)), // as the state keeps it
 		},
-		Request: c.Request.bare(), Beneficiary: c.Beneficiary, Persons: c.Persons, Credential: c.Credential,
+		Request: c.Request.bare(), Beneficiary: x.beneficiary(&c.Beneficiary), Persons: c.Persons, Credential: c.Credential,
 		Institution: c.Institution, InstKind: c.InstKind, Purpose: c.Purpose,
 		VisitID: c.VisitID, VisitDate: c.VisitDate, Bill: c.Bill, Ticket: c.Ticket, Premium: c.Premium,
 	}
@@ -87,6 +87,12 @@ func (x *tx) createPayment(now time.Time, c *CreatePayment) Outcome {
 	put(x, x.l.payments, c.PaymentID, p)
 	x.actOnPayment(p, p.Start(now))
 	return Outcome{ID: c.PaymentID}
+}
+
+// beneficiary is the beneficiary as a payment keeps them: for this region's own payers by number.
+func (x *tx) beneficiary(p *Person) Person {
+	no, _ := x.find(p)
+	return p.untokened(no)
 }
 
 // candidates sorts what the look-up offered. The offers come from another region: what is no grant's id, and what goes
@@ -154,7 +160,7 @@ func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 		// every step: the payers' homes keep it as evidence. A completion brings its own ticket, for the same person.
 		p.Ticket = nil
 		if p.CompletableUntil().IsZero() {
-			p.Persons = Bundle{}
+			p.Persons, p.Beneficiary.Sealed = Bundle{}, nil
 		}
 	}
 	wake := p.Wake()

@@ -124,6 +124,8 @@ func newCommand(k Kind) Command {
 		return newLifeCommand(k)
 	case KindRegisterPlatform, KindRevokePlatform, KindSpendNonce:
 		return newPlatformCommand(k)
+	case KindNameKeys, KindStartRotation, KindConfirmKey, KindStageRotation, KindRotatePage:
+		return newKeysCommand(k)
 	}
 	return newOperatorCommand(k)
 }
@@ -135,9 +137,11 @@ type Person struct {
 	Name   [32]byte // of number and name together
 	Sealed []byte   // the identity under a data key of the vault
 	New    string
-	Masked string // number
-	Called string // masked name
-	Region string // home region
+	Masked string   // number
+	Called string   // masked name
+	Region string   // home region
+	Key    string   // id of the key of Token and Name
+	Also   *Tokened // under the other key, while tokens are being rotated
 }
 
 // Walk is the record.Record of a Person.
@@ -149,6 +153,8 @@ func (p *Person) Walk(c *record.Coder) {
 	record.Str(c, &p.Masked)
 	record.Str(c, &p.Called)
 	record.Str(c, &p.Region)
+	record.Str(c, &p.Key)
+	record.Opt(c, &p.Also)
 }
 
 // Bundle is persons on their way to another region: sealed at rest, with the commitment that the message is signed

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"gongji/federation"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/payment"
 	"gongji/gateway/internal/policy"
@@ -20,8 +21,10 @@ func (f *fed) emergency(who someone, days int) *ledger.CreatePayment {
 // completing is the command that completes a payment with the grants of now.
 func (f *fed) completing(p *ledger.PaymentRecord, who someone) *ledger.Complete {
 	f.t.Helper()
+	beneficiary := f.person(federation.Region(p.ID[2:8]), who)
 	return &ledger.Complete{
-		Request: f.request(), PaymentID: p.ID, DecideWithin: 15 * time.Minute, Offers: f.offers(who),
+		Beneficiary: &beneficiary,
+		Request:     f.request(), PaymentID: p.ID, DecideWithin: 15 * time.Minute, Offers: f.offers(who),
 		Ticket: []byte(ticketOf(p.ID)),
 	}
 }

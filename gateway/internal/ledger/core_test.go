@@ -364,7 +364,7 @@ func TestGrantWithCore(t *testing.T) {
 	v, in := f.view(beijing), f.regions[beijing].nodes[0].l.InForce()
 	w := ledger.Wanted{
 		Origin: shanghai, GrantID: f.grantIn("110000", f.mother), Amount: 50000, Purpose: policy.PurposeOutpatient,
-		BeneficiaryToken: f.person(beijing, f.mother).Token,
+		Beneficiary: tokensOf(f.person(beijing, f.mother)),
 	}
 	if q, err := v.Quote(f.now, w, new(employee(20000, 20000)), in); err != nil || q.Amount != 12000 {
 		t.Errorf("%+v, %v", q, err)

@@ -24,7 +24,7 @@ const (
 	keyUse      = 'u' // what is used of a limit → useRecord
 	keyCall     = 'c' // hold id, or key of a return → nothing: a call to the core is under way
 	keyDue      = 'd' // time, kind, id → nothing
-	keyToken    = 't' // token of a person → person number
+	keyToken    = 't' // token of a person → person number, before the first rotation (keyTokens)
 	keyPerson   = 'n' // person number → PersonRecord
 	keyGrant    = 'g' // grant id → GrantRecord (at the payer's home)
 	keyByPayer  = 'y' // payer, grant id → nothing
@@ -47,6 +47,8 @@ const (
 	keyAudit    = 'Q' // h → AuditHead; l, number → auditlog.Entry; c, number → auditlog.Checkpoint
 	// account, time, hold, kind and number of a movement → grant id (at the payer's home).
 	keyStatement = 's'
+	keyKeys      = 'U' // → KeysRecord
+	keyTokens    = 'T' // generation (from 1), token of a person → person number
 	// KeyBook is the prefix of the region's Book.
 	KeyBook = 'B'
 )

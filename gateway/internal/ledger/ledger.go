@@ -84,7 +84,7 @@ type Ledger struct {
 	returns  *table[ReturnRecord, *ReturnRecord]
 	uses     *table[useRecord, *useRecord]
 	persons  *table[PersonRecord, *PersonRecord]
-	tokens   *table[tokenRecord, *tokenRecord]
+	tokens   *table[tokenRecord, *tokenRecord] // of generation 0
 	grants   *table[GrantRecord, *GrantRecord]
 	pairs    *table[pairRecord, *pairRecord]
 	index    *table[IndexRecord, *IndexRecord] // of grants that are not over
@@ -94,16 +94,19 @@ type Ledger struct {
 	duties   *table[DutyRecord, *DutyRecord]
 	premiums *table[PremiumRecord, *PremiumRecord]
 	seasons  *table[SeasonRecord, *SeasonRecord]
-	nonces   nonces
-	keys     map[string]*PlatformKey // never changed, only replaced
-	audit    *table[AuditHead, *AuditHead]
-	book     bookCache
-	rules    policy.RuleBook
-	dir      *federation.Directory
-	effects  Effects
-	nextDue  atomic.Int64 // microseconds; 0: nothing is due
-	changed  bool         // rules or directory, in the entry being applied
-	inForce  atomic.Pointer[InForce]
+	// renewed is the index of tokens of every generation but the first.
+	renewed *table[tokenRecord, *tokenRecord]
+	nonces  nonces
+	keys    map[string]*PlatformKey // never changed, only replaced
+	rest    KeysRecord              // the region's own keys at rest
+	audit   *table[AuditHead, *AuditHead]
+	book    bookCache
+	rules   policy.RuleBook
+	dir     *federation.Directory
+	effects Effects
+	nextDue atomic.Int64 // microseconds; 0: nothing is due
+	changed bool         // rules or directory, in the entry being applied
+	inForce atomic.Pointer[InForce]
 }
 
 // InForce is what a region goes by: its rules and the federation's directory, as the newest applied entry left them.
@@ -112,6 +115,7 @@ type InForce struct {
 	Directory *federation.Directory // nil before the first
 	Self      federation.Region
 	Platforms map[string]*PlatformKey // by key id
+	Keys      KeysRecord
 }
 
 // PairOpen reports whether new holds may begin between this region and a peer: by the directory, and by the pairs that
@@ -145,7 +149,7 @@ func (l *Ledger) InForce() InForce {
 }
 
 func (l *Ledger) publish() {
-	l.inForce.Store(&InForce{Rules: l.rules, Directory: l.dir, Self: l.cfg.Self, Platforms: l.keys})
+	l.inForce.Store(&InForce{Rules: l.rules, Directory: l.dir, Self: l.cfg.Self, Platforms: l.keys, Keys: l.rest.clone()})
 	l.changed = false
 }
 
@@ -172,6 +176,7 @@ func New(cfg Config) (*Ledger, error) {
 		uses:     newTable[useRecord](keyUse, usesHot),
 		persons:  newTable[PersonRecord](keyPerson, personsHot),
 		tokens:   newTable[tokenRecord](keyToken, personsHot),
+		renewed:  newTable[tokenRecord](keyTokens, personsHot),
 		grants:   newTable[GrantRecord](keyGrant, grantsHot),
 		pairs:    newTable[pairRecord](keyPair, grantsHot),
 		index:    newTable[IndexRecord](keyIndex, grantsHot),
@@ -208,15 +213,19 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 }
 
 // tables are all that a Ledger remembers of records in the state.
-func (l *Ledger) tables() [20]memory {
+func (l *Ledger) tables() [21]memory {
 	return [...]memory{
 		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
 		l.mandates, l.duties, l.premiums, l.seasons, l.refunds, l.returns, l.over,
+		l.renewed,
 		l.audit,
 	}
 }
 
 func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
+	if x.stale(cmd) {
+		return refuse(CodeStaleKeys)
+	}
 	switch c := cmd.(type) {
 	case *Tick:
 		x.sweep(now)
@@ -267,6 +276,9 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	if out, done := x.dispatchOperator(now, cmd); done {
 		return out
 	}
+	if out, done := x.dispatchKeys(now, cmd); done {
+		return out
+	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
 	return Outcome{}
 }
@@ -309,6 +321,9 @@ func (l *Ledger) Reset(r consensus.Reader) error {
 		return err
 	}
 	if l.dir, err = readDirectory(r, l.cfg.Hash); err != nil {
+		return err
+	}
+	if l.rest, err = readKeys(r); err != nil {
 		return err
 	}
 	if l.keys, err = readPlatforms(r); err != nil {

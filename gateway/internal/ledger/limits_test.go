@@ -169,7 +169,7 @@ func TestQuoteAgrees(t *testing.T) {
 		before := n.txn.Clone()
 		q, err := f.view(shanghai).Quote(f.now, ledger.Wanted{
 			Origin: beijing, GrantID: f.indexOf(mother)[0].Entry.ID, Amount: 90000, Purpose: purpose, VisitID: "v",
-			BeneficiaryToken: f.person(shanghai, mother).Token,
+			Beneficiary: tokensOf(f.person(shanghai, mother)),
 		}, nil, n.l.InForce())
 		if err != nil || !before.Equal(n.txn) {
 			t.Fatal("a quote changed something, or failed: ", err)
@@ -192,7 +192,7 @@ func TestQuoteAgrees(t *testing.T) {
 	v, in := f.view(shanghai), f.regions[shanghai].nodes[0].l.InForce()
 	for name, w := range map[string]ledger.Wanted{
 		"unknown grant":     {Origin: beijing, GrantID: "g-310000-none"},
-		"another's grant":   {Origin: beijing, GrantID: f.indexOf(mother)[0].Entry.ID, BeneficiaryToken: [32]byte{1}},
+		"another's grant":   {Origin: beijing, GrantID: f.indexOf(mother)[0].Entry.ID, Beneficiary: ledger.Tokens{{Token: [32]byte{1}}}},
 		"nobody's and none": {},
 	} {
 		if q, err := v.Quote(f.now, w, nil, in); err != nil || q.Code != policy.CodeNotFound {

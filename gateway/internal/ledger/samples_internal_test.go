@@ -36,7 +36,10 @@ func samplePlatform() PlatformKey {
 }
 
 func samplePerson() Person {
-	return Person{sampleHash(2), sampleHash(3), []byte("sealed"), "n-new", "110101********0011", "张*", "110000"}
+	return Person{
+		sampleHash(2), sampleHash(3), []byte("sealed"), "n-new", "110101********0011", "张*", "110000", "token-1",
+		&Tokened{"token-2", sampleHash(11), sampleHash(12)},
+	}
 }
 
 func sampleBundle() Bundle { return Bundle{[]byte("sealed"), [16]byte(bytesOf(4, 16)), sampleHash(5)} }
@@ -100,7 +103,7 @@ func sampleParcel() Parcel {
 // sampleCommands are one of each kind.
 func sampleCommands() []Command {
 	facts := sampleFacts()
-	return append(operatorCommands(), []Command{
+	return append(append(operatorCommands(), keysCommands()...), []Command{
 		&Tick{},
 		&CreatePayment{
 			sampleRequest(), "p-1", samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient", "visit",
@@ -140,7 +143,6 @@ func sampleCommands() []Command {
 		&EndInsurance{"n-1"},
 		&RebuildIndex{"310000", "g-1"},
 		&SweepGrants{20_000, SweepPayers, []byte("a"), []byte("b"), true, 7, []string{"g-1"}, []string{"g-2"}},
-		&Complete{sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket")},
 		&RegisterPlatform{samplePlatform()},
 		&RevokePlatform{"k-1", "lost"},
 		&SpendNonce{sampleSigned()},
@@ -254,7 +256,7 @@ func sampleRecords() []sample {
 		of("order", orderRecord{[]string{"g-1", "g-2"}}),
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
 	}
-	out = append(out, samplePremiums()...)
+	out = append(append(out, samplePremiums()...), sampleKeys())
 	out = append(out, operatorRecords()...)
 	for _, c := range sampleCommands() {
 		out = append(out, sample{

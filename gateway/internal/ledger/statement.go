@@ -191,11 +191,11 @@ func missing(err error, what string) error {
 
 // StatementOf lists the movements under grants to one beneficiary, for the region that is their home. Grants that are
 // not from this region's payers, or to somebody else, are passed over silently: nobody learns of them by asking.
-func (v View) StatementOf(token [32]byte, home string, grants []string, q StatementAsk) (
+func (v View) StatementOf(who Tokens, home string, grants []string, q StatementAsk) (
 	[]StatementLine, string, error,
 ) {
-	no, _, err := v.PersonByToken(token)
-	if err != nil || no == "" {
+	f, err := v.Find(who)
+	if err != nil || f.No == "" {
 		return nil, "", err
 	}
 	accounts := map[string]map[string]bool{}
@@ -204,7 +204,7 @@ func (v View) StatementOf(token [32]byte, home string, grants []string, q Statem
 		if err != nil {
 			return nil, "", err
 		}
-		if g == nil || string(g.Beneficiary) != no || g.BeneficiaryRegion != home {
+		if g == nil || string(g.Beneficiary) != f.No || g.BeneficiaryRegion != home {
 			continue
 		}
 		if accounts[string(g.Payer)] == nil {

@@ -105,16 +105,6 @@ func (v View) HoldsOf(paymentID string) ([]*HoldRecord, error) {
 // HoldsOfMax is how many holds of one payment are looked at: more than a payment ever asks for.
 const HoldsOfMax = 64
 
-// PersonByToken finds a person and their number, which is empty when the region does not know them.
-func (v View) PersonByToken(token [32]byte) (string, *PersonRecord, error) {
-	t, err := read[tokenRecord](v.r, keyToken, string(token[:]))
-	if err != nil || t == nil {
-		return "", nil, err
-	}
-	p, err := v.Person(t.Person)
-	return t.Person, p, err
-}
-
 // Person finds a person by number.
 func (v View) Person(no string) (*PersonRecord, error) { return read[PersonRecord](v.r, keyPerson, no) }
 
@@ -327,13 +317,13 @@ func eachFrom[T any, P interface {
 
 // Wanted is a hold that a quote asks about.
 type Wanted struct {
-	Origin           federation.Region
-	GrantID          string
-	Amount           money.Amount
-	Purpose          policy.Purpose
-	Institution      string
-	VisitID          string
-	BeneficiaryToken [32]byte
+	Origin      federation.Region
+	GrantID     string
+	Amount      money.Amount
+	Purpose     policy.Purpose
+	Institution string
+	VisitID     string
+	Beneficiary Tokens
 }
 
 // Quoted is what would be held.
@@ -351,11 +341,14 @@ func (v View) Quote(now time.Time, w Wanted, facts *Facts, in InForce) (Quoted, 
 	if err != nil {
 		return Quoted{}, err
 	}
-	no, _, err := v.PersonByToken(w.BeneficiaryToken)
+	if g == nil {
+		return Quoted{Code: policy.CodeNotFound}, nil
+	}
+	who, err := v.Find(w.Beneficiary)
 	if err != nil {
 		return Quoted{}, err
 	}
-	if g == nil || no != string(g.Beneficiary) {
+	if who.No == "" || who.No != string(g.Beneficiary) {
 		return Quoted{Code: policy.CodeNotFound}, nil
 	}
 	payer, err := v.Person(string(g.Payer))

@@ -220,7 +220,7 @@ func TestQuoteAcrossMidnight(t *testing.T) {
 	for at, want := range map[time.Time]string{newYear.Add(-time.Microsecond): "0.00", newYear: "600.00"} {
 		q, err := f.view(beijing).Quote(at, ledger.Wanted{
 			Origin: shanghai, GrantID: f.indexOf(mother)[0].Entry.ID, Amount: 900_00, Purpose: policy.PurposeOutpatient,
-			VisitID: "v", BeneficiaryToken: f.person(beijing, mother).Token,
+			VisitID: "v", Beneficiary: tokensOf(f.person(beijing, mother)),
 		}, nil, f.regions[beijing].nodes[0].l.InForce())
 		if err != nil || q.Amount != yuan(t, want) {
 			t.Errorf("at %s: %+v, %v, want %s", at, q, err, want)
@@ -301,7 +301,7 @@ func (f *fed) allows(payer, mother someone, want string) {
 	facts.Balance, facts.Held = 9_000_00, 0
 	q, err := v.Quote(f.now, ledger.Wanted{
 		Origin: shanghai, GrantID: f.indexOf(mother)[0].Entry.ID, Amount: 5_000_00, Purpose: policy.PurposeOutpatient,
-		VisitID: "v", BeneficiaryToken: f.person(payer.home, mother).Token,
+		VisitID: "v", Beneficiary: tokensOf(f.person(payer.home, mother)),
 	}, &facts, f.regions[payer.home].nodes[0].l.InForce())
 	if err != nil || q.Amount != yuan(f.t, want) || q.Code == "" && q.LimitedBy != policy.CodeAnnualQuota {
 		f.t.Fatalf("the quota allows %+v (%v), want %s", q, err, want)

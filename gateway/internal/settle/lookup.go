@@ -32,22 +32,20 @@ func (s *Settler) Facts(ctx context.Context, who vault.Identity) (string, ledger
 func (s *Settler) facts(ctx context.Context, who vault.Identity) (string, ledger.Facts, bool, error) {
 	var no string
 	var f ledger.Facts
-	token, named, err := s.Vault.Token(who)
-	if err != nil {
-		return no, f, false, err
-	}
-	err = s.Log.Read(ctx, func(r consensus.Reader) error {
-		v := s.Ledger.View(r)
-		id, p, failed := v.PersonByToken(token)
-		if failed != nil || p == nil {
+	err := s.Vault.Finding(who, func(tokens ledger.Tokens) error {
+		return s.Log.Read(ctx, func(r consensus.Reader) error {
+			v := s.Ledger.View(r)
+			found, failed := v.Find(tokens)
+			if failed != nil || found.Person == nil {
+				return failed
+			}
+			no = found.No
+			if s.Core != nil || !found.Named {
+				return nil
+			}
+			f, _, failed = v.Account(no)
 			return failed
-		}
-		no = id
-		if s.Core != nil || p.Name != named {
-			return nil
-		}
-		f, _, failed = v.Account(id)
-		return failed
+		})
 	})
 	if err != nil || s.Core == nil {
 		return no, f, false, err
@@ -198,23 +196,21 @@ func named(v ledger.View, no string, ids []string, ticket *wirepb.Ticket) ([]led
 func (t *term) quote(
 	ctx context.Context, from federation.Region, q *wirepb.Quote, who vault.Identity,
 ) (*wirepb.QuoteAnswer, error) {
-	token, _, err := t.s.Vault.Token(who)
-	if err != nil {
-		return nil, err
-	}
 	facts, err := t.payerFacts(ctx, q.GetGrantId())
 	if err != nil {
 		return nil, err
 	}
 	var out ledger.Quoted
-	err = t.s.Log.Read(ctx, func(r consensus.Reader) error {
-		var failed error
-		out, failed = t.s.Ledger.View(r).Quote(t.s.Now(), ledger.Wanted{
-			Origin: from, GrantID: q.GetGrantId(), Amount: money.Amount(q.GetAmount()),
-			Purpose: policy.Purpose(q.GetPurpose()), Institution: q.GetInstitution(), VisitID: q.GetVisitId(),
-			BeneficiaryToken: token,
-		}, facts, t.s.Ledger.InForce())
-		return failed
+	err = t.s.Vault.Finding(who, func(tokens ledger.Tokens) error {
+		return t.s.Log.Read(ctx, func(r consensus.Reader) error {
+			var failed error
+			out, failed = t.s.Ledger.View(r).Quote(t.s.Now(), ledger.Wanted{
+				Origin: from, GrantID: q.GetGrantId(), Amount: money.Amount(q.GetAmount()),
+				Purpose: policy.Purpose(q.GetPurpose()), Institution: q.GetInstitution(), VisitID: q.GetVisitId(),
+				Beneficiary: tokens,
+			}, facts, t.s.Ledger.InForce())
+			return failed
+		})
 	})
 	return &wirepb.QuoteAnswer{
 		Amount: out.Amount.Fen(), LimitedBy: string(out.LimitedBy), Code: string(out.Code),

@@ -380,10 +380,9 @@ const proposeAgain = 20 * time.Millisecond
 
 // propose puts a command into the log, again and again until it is there or leadership ends.
 func (t *term) propose(ctx context.Context, c ledger.Command) error {
-	data := ledger.EncodeCommand(c)
 	for {
 		done := t.s.Metrics.stage("log")
-		_, err := t.s.Log.Propose(ctx, data)
+		_, err := t.s.Vault.Propose(ctx, t.s.Log, c)
 		done()
 		if err == nil || ctx.Err() != nil || errors.Is(err, consensus.ErrTooLarge) || errors.Is(err, consensus.ErrStopped) {
 			return err

@@ -202,7 +202,7 @@ func (t *term) resume(p *peer, out federation.Out, now time.Time, l *lane) uint6
 // clear puts a message's salt and persons back: the salt is made anew from the evidence key, and is the same each
 // time; the persons are opened here and nowhere before.
 func (t *term) clear(link ledger.LinkRecord, to federation.Region, m *federation.Message, b *ledger.Bundle) error {
-	key, err := t.s.Ring.Current(crypto.UseEvidence)
+	key, err := t.s.Vault.InForce(crypto.UseEvidence)
 	if err != nil {
 		return err
 	}

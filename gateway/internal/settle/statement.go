@@ -31,22 +31,20 @@ func (t *term) statement(
 	if bad || who.Region != string(from) {
 		return &wirepb.StatementAnswer{}, nil
 	}
-	token, _, err := t.s.Vault.Token(who)
-	if err != nil {
-		return nil, err
-	}
 	limit := statementPage
 	if n := ask.GetLimit(); n > 0 && n < statementPage {
 		limit = int(n)
 	}
 	var lines []ledger.StatementLine
 	var next string
-	err = t.s.Log.Read(ctx, func(r consensus.Reader) error {
-		var failed error
-		lines, next, failed = t.s.Ledger.View(r).StatementOf(token, string(from), ask.GetGrants(), ledger.StatementAsk{
-			From: first, To: last, After: ask.GetAfter(), Limit: limit,
+	err = t.s.Vault.Finding(who, func(tokens ledger.Tokens) error {
+		return t.s.Log.Read(ctx, func(r consensus.Reader) error {
+			var failed error
+			lines, next, failed = t.s.Ledger.View(r).StatementOf(tokens, string(from), ask.GetGrants(), ledger.StatementAsk{
+				From: first, To: last, After: ask.GetAfter(), Limit: limit,
+			})
+			return failed
 		})
-		return failed
 	})
 	answer := &wirepb.StatementAnswer{Next: next}
 	size := 0

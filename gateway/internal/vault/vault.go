@@ -58,12 +58,13 @@ func Of(p person.Person) Identity {
 	return Identity{IDType: p.IDType, Number: p.Number.Clear(), Name: p.Name.Clear(), Region: p.Region}
 }
 
-// Vault makes tokens and seals. Safe for concurrent use.
+// Vault makes tokens and seals, under the keys that the state says are in force. Safe for concurrent use.
 type Vault struct {
 	ring crypto.KeyRing
 	hash federation.Hash
 	// random fills a slice with random bytes; it cannot fail.
 	random func([]byte)
+	keys   func() ledger.KeysRecord
 }
 
 // New makes a Vault of a key ring that has keys for tokens and data. random must be cryptographic.
@@ -73,86 +74,63 @@ func New(ring crypto.KeyRing, hash federation.Hash, random func([]byte)) (*Vault
 			return nil, fmt.Errorf("vault: no key for %s: %w", use, err)
 		}
 	}
-	return &Vault{ring, hash, random}, nil
+	return &Vault{ring, hash, random, func() ledger.KeysRecord { return ledger.KeysRecord{} }}, nil
 }
 
-// Token is what a person is found by; the second result also binds the name.
-func (v *Vault) Token(i Identity) ([32]byte, [32]byte, error) {
-	var none [32]byte
-	id, err := v.ring.Current(crypto.UseToken)
-	if err != nil {
-		return none, none, fmt.Errorf("vault: token: %w", err)
-	}
-	token, err := v.ring.MAC(id, []byte("id\x00"), []byte(i.IDType), []byte{0}, []byte(i.Number))
-	if err != nil {
-		return none, none, fmt.Errorf("vault: token: %w", err)
-	}
-	named, err := v.ring.MAC(id, []byte("nm\x00"), []byte(i.Number), []byte{0}, []byte(i.Name))
-	if err != nil {
-		return none, none, fmt.Errorf("vault: token: %w", err)
-	}
-	return token, named, nil
-}
+// Follow tells the vault where the state says which keys are in force. Before the first use.
+func (v *Vault) Follow(keys func() ledger.KeysRecord) { v.keys = keys }
 
-// Person is the person of a command. no is the random number that the person gets if the state does not know
-// them.
-func (v *Vault) Person(i Identity, no string) (ledger.Person, error) {
-	token, named, err := v.Token(i)
-	if err != nil {
-		return ledger.Person{}, err
+// InForce is the key of a use: the one that the state names, or the ring's newest where it names none yet.
+func (v *Vault) InForce(use crypto.Use) (string, error) {
+	k := v.keys()
+	if id := k.InForce(ledger.KeyUse(use)); id != "" {
+		return id, nil
 	}
-	sealed, err := v.Seal(i)
-	if err != nil {
-		return ledger.Person{}, err
-	}
-	return ledger.Person{
-		Token: token, Name: named, Sealed: sealed, New: no, Region: i.Region,
-		Masked: person.MaskNumber(i.Number), Called: person.MaskName(i.Name),
-	}, nil
+	return v.ring.Current(use)
 }
 
 // additional is authenticated with every sealed identity: a ciphertext of another use does not open as one.
 const additional = "gongji-person-v1"
 
-// Seal encrypts an identity under the current data key, whose id stands in front.
+// Seal encrypts an identity under the data key in force, whose id stands in front.
 func (v *Vault) Seal(i Identity) ([]byte, error) {
-	id, err := v.ring.Current(crypto.UseData)
+	id, err := v.InForce(crypto.UseData)
 	if err != nil {
 		return nil, fmt.Errorf("vault: seal: %w", err)
 	}
-	sealed, err := v.ring.Seal(id, record.Encode(&i), []byte(additional))
-	if err != nil {
-		return nil, fmt.Errorf("vault: seal: %w", err)
-	}
-	return record.Encode(&envelope{id, sealed}), nil
+	return v.SealUnder(id, i)
 }
 
-// Open reverses Seal, or returns ErrSealed.
+// SealUnder encrypts an identity under one data key.
+func (v *Vault) SealUnder(id string, i Identity) ([]byte, error) {
+	plain := record.Encode(&i)
+	defer clear(plain)
+	sealed, err := v.ring.Seal(id, plain, []byte(additional))
+	if err != nil {
+		return nil, fmt.Errorf("vault: seal: %w", err)
+	}
+	return record.Encode(&ledger.Envelope{Key: id, Sealed: sealed}), nil
+}
+
+// Open reverses Seal, or returns ErrSealed; where the ring has no key of that id the error is crypto.ErrNoKey too.
 func (v *Vault) Open(sealed []byte) (Identity, error) {
-	var e envelope
+	var e ledger.Envelope
 	if len(sealed) > sealedMax || record.Decode(sealed, &e) != nil {
 		return Identity{}, ErrSealed
 	}
 	plain, err := v.ring.Open(e.Key, e.Sealed, []byte(additional))
+	if errors.Is(err, crypto.ErrNoKey) {
+		return Identity{}, fmt.Errorf("%w: %w", ErrSealed, crypto.ErrNoKey)
+	}
 	if err != nil {
 		return Identity{}, ErrSealed
 	}
+	defer clear(plain)
 	var i Identity
 	if record.Decode(plain, &i) != nil {
 		return Identity{}, ErrSealed
 	}
 	return i, nil
-}
-
-type envelope struct {
-	Key    string
-	Sealed []byte
-}
-
-// Walk is the record.Record of an envelope.
-func (e *envelope) Walk(c *record.Coder) {
-	record.Str(c, &e.Key)
-	c.Bytes(&e.Sealed)
 }
 
 // Clear is an identity as a parcel carries it.

@@ -149,11 +149,11 @@ func TestTokens(t *testing.T) {
 	token := func(v *vault.Vault, change func(i *vault.Identity)) ([32]byte, [32]byte) {
 		i := zhang
 		change(&i)
-		a, b, err := v.Token(i)
-		if err != nil {
-			t.Fatal(err)
+		tokens, err := v.Tokens(i)
+		if err != nil || len(tokens) != 1 {
+			t.Fatalf("%v, %v", tokens, err)
 		}
-		return a, b
+		return tokens[0].Token, tokens[0].Name
 	}
 	a, n := token(v, func(*vault.Identity) {})
 	if b, m := token(v, func(i *vault.Identity) { i.Region = "310000" }); a != b || n != m {
@@ -191,7 +191,7 @@ func TestPerson(t *testing.T) {
 	if p.New != "n-1" || p.Region != "110000" || p.Masked != "110101********0011" || p.Called != "张**" {
 		t.Errorf("%+v", p)
 	}
-	text := fmt.Sprintf("%s %q", p, p)
+	text := fmt.Sprintf("%v %+v", p, p)
 	if strings.Contains(text, zhang.Number) || strings.Contains(text, zhang.Name) {
 		t.Error("it reads clear")
 	}

@@ -251,17 +251,17 @@ func (w *world) account(p *someone) (kept, error) {
 		}
 		return kept{}, nil
 	}
-	who, err := r.Vault.Person(p.Identity(), r.Vault.NewNo())
+	who, err := r.Vault.Tokens(p.Identity())
 	if err != nil {
 		return kept{}, err
 	}
 	var m kept
 	err = r.View(func(v ledger.View) error {
-		no, _, failed := v.PersonByToken(who.Token)
+		found, failed := v.Find(who)
 		if failed != nil {
 			return failed
 		}
-		f, known, failed := v.Account(no)
+		f, known, failed := v.Account(found.No)
 		m = keptOf(adapters.Account{
 			Scheme: f.Scheme, Status: f.Status, Balance: int64(f.Balance), Held: int64(f.Held), Opening: int64(f.Opening),
 		}, known)

@@ -320,6 +320,7 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 	if n.Vault, err = vault.New(r.Ring, r.Sealer.Hash, random); err != nil {
 		return err
 	}
+	n.Vault.Follow(func() ledger.KeysRecord { return n.Ledger.InForce().Keys })
 	metrics, err := settle.NewMetrics(n.Registry)
 	if err != nil {
 		return err
@@ -355,11 +356,7 @@ var ErrRefused = errors.New("regiontest: refused")
 
 // Put puts a command into the region's log.
 func (r *Region) Put(ctx context.Context, c ledger.Command) (ledger.Outcome, error) {
-	data, err := r.Log.Propose(ctx, ledger.EncodeCommand(c))
-	if err != nil {
-		return ledger.Outcome{}, err
-	}
-	o, err := ledger.DecodeOutcome(data)
+	o, err := r.Vault.Propose(ctx, r.Log, c)
 	if err == nil && o.Code != "" {
 		err = fmt.Errorf("%w: %s %s", ErrRefused, o.Code, o.Detail)
 	}
