@@ -104,6 +104,11 @@ func (b *Bus) failed(ctx context.Context, err error) error {
 // again, with back-off, for PublishTimeout at most; an attempt whose answer was lost may have
 // worked, so a record may stand twice.
 func (b *Bus) Publish(ctx context.Context, l federation.Lane, value []byte) error {
+	return b.put(ctx, l, nil, value)
+}
+
+// put is Publish of a record that may have a key.
+func (b *Bus) put(ctx context.Context, l federation.Lane, key, value []byte) error {
 	if len(value) > federation.RecordMax {
 		return federation.ErrRecordTooLarge
 	}
@@ -116,7 +121,7 @@ func (b *Bus) Publish(ctx context.Context, l federation.Lane, value []byte) erro
 	policy.MaxElapsedTime = b.o.PublishTimeout
 	state := b.lane(l)
 	err = backoff.Retry(func() error {
-		attempt := b.publishOnce(inner, l.Topic(), value)
+		attempt := b.publishOnce(inner, l.Topic(), key, value)
 		state.publish.note(b.log, l, "publish", attempt)
 		return attempt
 	}, backoff.WithContext(policy, inner))
@@ -133,13 +138,13 @@ func newBackoff() *backoff.ExponentialBackOff {
 	)
 }
 
-func (b *Bus) publishOnce(ctx context.Context, topic string, value []byte) error {
+func (b *Bus) publishOnce(ctx context.Context, topic string, key, value []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, b.o.RequestTimeout)
 	defer cancel()
 	g := b.current()
 	res, err := g.client.Produce(ctx, &kafka.ProduceRequest{
 		Topic: topic, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(kafka.Record{Value: kafka.NewBytes(value)}),
+		Records: kafka.NewRecordReader(kafka.Record{Key: kafka.NewBytes(key), Value: kafka.NewBytes(value)}),
 	})
 	if err == nil {
 		err = res.Error
@@ -205,17 +210,21 @@ func (b *Bus) create(ctx context.Context, g *generation, topics []string) error 
 	return all
 }
 
-// topicConfig is how a lane's topic is to be made, here and by operators: one partition, a day's
-// records, larger than the largest record.
+// topicConfig is how a topic is to be made, here and by operators: one partition, larger than the largest record; a
+// lane's keeps a day's records, that of the directories the newest of each key for ever.
 func topicConfig(topic string, replication int) kafka.TopicConfig {
+	keep := []kafka.ConfigEntry{
+		{ConfigName: "cleanup.policy", ConfigValue: "delete"}, {ConfigName: "retention.ms", ConfigValue: "86400000"},
+	}
+	if topic == federation.DirectoryTopic {
+		keep = []kafka.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}
+	}
 	return kafka.TopicConfig{
 		Topic: topic, NumPartitions: 1, ReplicationFactor: replication,
-		ConfigEntries: []kafka.ConfigEntry{
-			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
+		ConfigEntries: append(keep, []kafka.ConfigEntry{
 			{ConfigName: "compression.type", ConfigValue: "uncompressed"},
 			{ConfigName: "max.message.bytes", ConfigValue: "1048576"},
-			{ConfigName: "retention.ms", ConfigValue: "86400000"},
-		},
+		}...),
 	}
 }
 

@@ -205,6 +205,9 @@ func (b *Bus) fetchOnce(
 		return nil, 0, err
 	}
 	if state.stuck(len(all) == 0 && res.HighWatermark > from) {
+		if l == (federation.Lane{}) {
+			return nil, max(offset, res.HighWatermark), nil // compaction has taken everything from here to the end away
+		}
 		return nil, 0, errStuck
 	}
 	return b.compare(state, all, offset, want)

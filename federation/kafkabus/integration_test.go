@@ -102,6 +102,19 @@ func TestRealKafkaContract(t *testing.T) {
 	federationtest.RunBusContract(t, open, federationtest.Lanes(4))
 }
 
+// TestRealKafkaBoard: the topic of directories on Apache Kafka, also after compaction has made gaps.
+func TestRealKafkaBoard(t *testing.T) {
+	k := startKafka(t)
+	federationtest.RunBoardContract(t, func(t *testing.T) (federation.Board, func(t *testing.T)) {
+		t.Helper()
+		forget(t, k)
+		return newBus(t, kafkabus.Options{Brokers: []string{k.Addr()}, CreateTopics: true}), func(t *testing.T) {
+			t.Helper()
+			forget(t, k)
+		}
+	})
+}
+
 // load sends on both ends, a few thousand a second, until stop; it returns how many it sent.
 func load(p *pair, sent *atomic.Int64) func() {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -103,6 +103,20 @@ func TestContract(t *testing.T) {
 	federationtest.RunBusContract(t, open, federationtest.Lanes(4))
 }
 
+// TestBoard: the topic of directories, on an embedded broker.
+func TestBoard(t *testing.T) {
+	t.Parallel()
+	federationtest.RunBoardContract(t, func(t *testing.T) (federation.Board, func(t *testing.T)) {
+		t.Helper()
+		b := newBroker(t, "")
+		return newBus(t, kafkabus.Options{Brokers: []string{b.addr()}, CreateTopics: true}), func(t *testing.T) {
+			t.Helper()
+			b.cluster.Close()
+			b.start(t)
+		}
+	})
+}
+
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]kafkabus.Options{

@@ -53,7 +53,7 @@ func (b *Bus) Forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, s := range b.lanes {
-		s.records, s.first = nil, 0
+		s.records, s.board, s.first = nil, nil, 0
 		s.changed()
 	}
 }

@@ -54,6 +54,7 @@ var _ federation.Bus = (*Bus)(nil)
 type lane struct {
 	first   int64 // offset of records[0]
 	records [][]byte
+	board   []posted // of the zero lane, instead of records
 	faults  *Faults
 	cut     bool
 	chance  *rand.Rand
@@ -251,6 +252,9 @@ func (b *Bus) Fetch(ctx context.Context, l federation.Lane, offset int64) ([]fed
 }
 
 func (s *lane) read(offset int64) ([]federation.Record, int64, error) {
+	if s.board != nil {
+		return s.readBoard(offset)
+	}
 	end := s.first + int64(len(s.records))
 	if offset > end || offset < 0 {
 		return nil, 0, fmt.Errorf("%w: the log ends at %d", federation.ErrRewound, end)

@@ -34,6 +34,38 @@ func TestContract(t *testing.T) {
 	federationtest.RunBusContract(t, open, federationtest.Lanes(4))
 }
 
+// TestBoard: the board of directories, and the gaps that compaction leaves.
+func TestBoard(t *testing.T) {
+	t.Parallel()
+	federationtest.RunBoardContract(t, func(t *testing.T) (federation.Board, func(t *testing.T)) {
+		t.Helper()
+		b := membus.New(1)
+		t.Cleanup(func() { _ = b.Close() })
+		return b, func(*testing.T) { b.Forget() }
+	})
+	b := membus.New(1)
+	for i, key := range []string{"a", "b", "a", "c", "b"} {
+		if err := b.Post(t.Context(), key, fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Compact()
+	all, next, err := b.Posted(t.Context(), 0)
+	if err != nil || len(all) != 3 || next != 5 || all[0].Offset != 2 || string(all[2].Value) != "4" {
+		t.Errorf("%v, next %d, %v", all, next, err)
+	}
+	b.Cut(federation.Lane{})
+	if err := b.Post(t.Context(), "a", nil); !errors.Is(err, federation.ErrBus) {
+		t.Errorf("a cut board takes: %v", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Post(t.Context(), "a", nil); !errors.Is(err, federation.ErrClosed) {
+		t.Errorf("a closed board takes: %v", err)
+	}
+}
+
 var lane = federation.Lane{From: federationtest.Beijing, To: federationtest.Shanghai}
 
 // TestFaultsFollowTheSeed: the same seed and the same records, the same lane.
