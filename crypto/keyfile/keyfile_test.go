@@ -417,3 +417,17 @@ func TestMonthly(t *testing.T) {
 		t.Errorf("after it was destroyed: %s", again)
 	}
 }
+
+// TestKeeper: a ring on disk and one in memory are key keepers.
+func TestKeeper(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range map[string]func(t *testing.T) crypto.KeyKeeper{
+		"disk":   func(t *testing.T) crypto.KeyKeeper { return open(t, folder(t), raw(t)) },
+		"memory": func(*testing.T) crypto.KeyKeeper { return keyfile.NewMemory(emm.New()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cryptotest.RunKeeperContract(t, emm.New(), fresh)
+		})
+	}
+}

@@ -1,0 +1,33 @@
+package hsm
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+)
+
+// peer checks whose process has connected, by what the kernel says.
+func (s *Server) peer(c net.Conn) error {
+	unix, ok := c.(*net.UnixConn)
+	if !ok {
+		return errors.New("no Unix socket")
+	}
+	raw, err := unix.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var who *syscall.Ucred
+	var asked error
+	err = raw.Control(func(fd uintptr) {
+		who, asked = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	})
+	if err = errors.Join(err, asked); err != nil {
+		return err
+	}
+	if !slices.Contains(s.m.UIDs, int(who.Uid)) {
+		return fmt.Errorf("user %d", who.Uid)
+	}
+	return nil
+}
