@@ -463,7 +463,13 @@ func (x *tx) forceRelease(now time.Time, c *ForceRelease) Outcome {
 	if h == nil {
 		return refuse(policy.CodeNotFound)
 	}
+	if c.Second != "" && c.Second == c.Operator {
+		return refuse(policy.CodeForbidden)
+	}
 	actions, code := h.Force(now, c.Operator)
+	if code == "" && c.Second != "" && len(actions) == 0 {
+		actions, code = h.Force(now, c.Second)
+	}
 	if code != "" {
 		return refuse(code)
 	}

@@ -390,6 +390,7 @@ type ForceRelease struct {
 	HoldID   string
 	Operator string
 	Reason   string
+	Second   string // another operator's, in the same entry
 }
 
 // Kind and Walk make a ForceRelease a Command.
@@ -400,6 +401,7 @@ func (f *ForceRelease) Walk(c *record.Coder) {
 	record.Str(c, &f.HoldID)
 	record.Str(c, &f.Operator)
 	record.Str(c, &f.Reason)
+	record.Str(c, &f.Second)
 }
 
 // DecodeOutcome reads what Propose handed back.

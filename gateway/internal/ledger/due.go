@@ -18,6 +18,8 @@ const (
 	dueRefund  byte = 'r'
 	dueReturn  byte = 'f'
 	dueGrant   byte = 'g'
+
+	dueOperator byte = 'O'
 )
 
 // firesMax is how many deadlines fire before one command. What is left fires before the next, which the leader proposes
@@ -113,6 +115,8 @@ func (x *tx) fire(now time.Time) {
 			fired = x.expireGrant(now, item)
 		case dueReturn:
 			fired = x.expireReturn(now, item)
+		case dueOperator:
+			fired = x.expireOperator(now, item)
 		default:
 			x.fail(fmt.Errorf("ledger: a deadline of kind %q", item.kind))
 		}

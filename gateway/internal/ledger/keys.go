@@ -44,6 +44,9 @@ const (
 	keyReturn   = 'F' // hold id, refund id → ReturnRecord (at the payer's home)
 	keyPlatform = 'K' // key id → PlatformKey
 	keyNonce    = 'C' // time from which it is forgotten, nonce → nonceRecord
+	keyOperator = 'O' // name → OperatorRecord
+	keySession  = 'J' // digest of the token → SessionRecord
+	keyAct      = 'Y' // act id → ActRecord
 	keyAudit    = 'Q' // h → AuditHead; l, number → auditlog.Entry; c, number → auditlog.Checkpoint
 	// account, time, hold, kind and number of a movement → grant id (at the payer's home).
 	keyStatement = 's'

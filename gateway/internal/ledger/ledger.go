@@ -100,6 +100,11 @@ type Ledger struct {
 	keys    map[string]*PlatformKey // never changed, only replaced
 	rest    KeysRecord              // the region's own keys at rest
 	audit   *table[AuditHead, *AuditHead]
+
+	operators *table[OperatorRecord, *OperatorRecord]
+	sessions  *table[SessionRecord, *SessionRecord]
+	acts      *table[ActRecord, *ActRecord]
+
 	book    bookCache
 	rules   policy.RuleBook
 	dir     *federation.Directory
@@ -167,6 +172,10 @@ func New(cfg Config) (*Ledger, error) {
 		cfg:  cfg,
 		book: bookCache{young: map[string][]byte{}}, nonces: newNonces(),
 		audit:    newTable[AuditHead](keyAudit, 2),
+		sessions: newTable[SessionRecord](keySession, OperatorsMax),
+		acts:     newTable[ActRecord](keyAct, ActsMax),
+
+		operators: newTable[OperatorRecord](keyOperator, OperatorsMax),
 		payments: newTable[PaymentRecord](keyPayment, paymentsHot),
 		bills:    newTable[billRecord](keyBill, paymentsHot),
 		requests: newTable[RequestRecord](keyRequest, requestsHot),
@@ -213,12 +222,12 @@ func (l *Ledger) Apply(txn consensus.Txn, c consensus.Command) ([]byte, error) {
 }
 
 // tables are all that a Ledger remembers of records in the state.
-func (l *Ledger) tables() [21]memory {
+func (l *Ledger) tables() [24]memory {
 	return [...]memory{
 		l.payments, l.bills, l.requests, l.holds, l.uses, l.persons, l.tokens, l.grants, l.pairs, l.index, l.links, &l.book,
 		l.mandates, l.duties, l.premiums, l.seasons, l.refunds, l.returns, l.over,
 		l.renewed,
-		l.audit,
+		l.audit, l.operators, l.sessions, l.acts,
 	}
 }
 

@@ -130,7 +130,7 @@ func sampleCommands() []Command {
 		&WithdrawRules{740_001},
 		&SetDirectory{[]byte("directory")},
 		&OpenAccounts{[]NewAccount{{samplePerson(), facts}}, "import"},
-		&ForceRelease{"h-1", "li", "reason"},
+		&ForceRelease{"h-1", "li", "reason", "wang"},
 		&ResumeLink{"310000", 2},
 		&MakeMandate{sampleRequest(), "m-1", "g-1", "resident_premium", 400},
 		&EndMandates{sampleRequest(), "g-1", "m-1"},
