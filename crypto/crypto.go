@@ -10,6 +10,7 @@
 package crypto
 
 import (
+	"crypto/cipher"
 	"errors"
 	"hash"
 	"strings"
@@ -124,6 +125,13 @@ type Suite interface {
 	Private(d []byte) (Private, error)
 	// SelfTest runs the built-in vectors, those included that known faults of the libraries fail.
 	SelfTest() error
+}
+
+// Blocks makes bare SM4, without a mode. It is no part of a Suite on purpose: nothing of the gateway's own is sealed
+// with it. A convention of others that fixes a weak mode needs it on the wire.
+type Blocks interface {
+	// Block returns SM4 under key (KeySize bytes), or ErrKey.
+	Block(key []byte) (cipher.Block, error)
 }
 
 // Use says what a key of the ring is for. A key has one use.

@@ -47,6 +47,8 @@ type Config struct {
 	Unsigned  bool       `yaml:"unsigned"`   // unsigned requests speak for the region's platform; loopback only
 	TLS       TLS        `yaml:"tls"`        // between the nodes of the region
 	APITLS    APITLS     `yaml:"api_tls"`    // of the API; empty: plain HTTP, on loopback or behind a terminator
+	Front     Front      `yaml:"front"`      // of listen.api_front
+	National  National   `yaml:"national"`   // the national mobile-payment convention
 	Log       Log        `yaml:"log"`        // what is logged
 	Tuning    Tuning     `yaml:"tuning"`     // sizes
 	Timing    Timing     `yaml:"timing"`     // time limits
@@ -63,6 +65,8 @@ type Listen struct {
 	API   string `yaml:"api"`   // platforms
 	Admin string `yaml:"admin"` // operators
 	Peer  string `yaml:"peer"`  // nodes of the same region
+	// APIFront is for trusted fronts that end their clients' TLCP and say whose certificate they saw; empty: none.
+	APIFront string `yaml:"api_front"`
 }
 
 // Peer is one node of the region as the others reach it.
@@ -120,35 +124,11 @@ type Adapter struct {
 	PeopleFile string `yaml:"people_file"` // embedded: persons and openings, imported once; see People
 }
 
-// Roles of a platform.
-const (
-	RolePlatform = "platform" // everything of the API
-	RoleReader   = "reader"   // reads, searches and quotes only
-)
-
-// Platform is one program that may ask this region.
-type Platform struct {
-	KeyID         string `yaml:"key_id"` // Gongji-Key; unique
-	Platform      string `yaml:"platform"`
-	Region        string `yaml:"region"` // it speaks for; empty: this region. Another region's key is known, and refused
-	Public        string `yaml:"public"` // base64 of 04 ‖ x ‖ y
-	Role          string `yaml:"role"`
-	RatePerSecond int    `yaml:"rate_per_second"` // 0: no limit of its own
-	Revoked       bool   `yaml:"revoked"`
-}
-
 // TLS is what the nodes of a region show each other: TLS 1.3, both sides, one CA of the cluster.
 type TLS struct {
 	CertFile string `yaml:"cert_file"`
 	KeyFile  string `yaml:"key_file"`
 	CAFile   string `yaml:"ca_file"`
-}
-
-// APITLS is the API's TLS. With ClientCAFile clients must show a certificate.
-type APITLS struct {
-	CertFile     string `yaml:"cert_file"`
-	KeyFile      string `yaml:"key_file"`
-	ClientCAFile string `yaml:"client_ca_file"`
 }
 
 // Log says what is logged.
@@ -298,6 +278,7 @@ func resolve(c *Config, dir string) {
 		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile, &c.Adapter.PeopleFile,
 		&c.RulesFile, &c.Audit.ArchiveDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
 		&c.APITLS.CertFile, &c.APITLS.KeyFile, &c.APITLS.ClientCAFile,
+		&c.Front.CertFile, &c.Front.KeyFile, &c.Front.ClientCAFile, &c.National.SecretsFile,
 	}
 	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {

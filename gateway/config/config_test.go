@@ -156,7 +156,17 @@ func TestValidate(t *testing.T) {
 		{"keys", func(c *config.Config) { c.Keys.PassphraseFile = "x" }},
 		{"crypto.engine", func(c *config.Config) { c.Crypto.Engine = "openssl" }},
 		{"adapter.kind", func(c *config.Config) { c.Adapter.Kind = "paper" }},
-		{"platforms", func(c *config.Config) { c.Platforms = nil }},
+		{"platforms[1].key_id", func(c *config.Config) { c.Platforms = append(c.Platforms, c.Platforms[0]) }},
+		{"platforms[0].roles", func(c *config.Config) { c.Platforms[0].Roles = []string{"all"} }},
+		{"platforms[0].roles", func(c *config.Config) { c.Platforms[0].Role = "" }},
+		{"platforms[0].certificate_digest", func(c *config.Config) { c.Platforms[0].CertDigest = "AB" }},
+		{"listen.api", func(c *config.Config) {
+			c.Listen.API, c.APITLS.CertFile, c.APITLS.KeyFile = "10.0.0.1:80", "c", "k" // clients show nothing
+		}},
+		{"listen.api_front", func(c *config.Config) { c.Listen.APIFront = c.Listen.API }},
+		{"front", func(c *config.Config) { c.Front.CertFile = "x" }},
+		{"front.client_ca_file", func(c *config.Config) { c.Listen.APIFront = "10.0.0.1:1" }},
+		{"front.pins", func(c *config.Config) { c.Listen.APIFront, c.Front.Pins = "10.0.0.1:1", []string{"x"} }},
 		{"platforms[0].role", func(c *config.Config) { c.Platforms[0].Role = "root" }},
 		{"tls.ca_file", func(c *config.Config) { c.TLS.CAFile = "" }},
 		{"api_tls", func(c *config.Config) { c.APITLS.CertFile = "x" }},

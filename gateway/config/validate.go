@@ -58,6 +58,7 @@ func (c Config) Validate() error {
 	c.validateRegion(&p)
 	c.validatePlatforms(&p)
 	c.validateTLS(&p)
+	c.validateFront(&p)
 	c.Tuning.validate(&p)
 	c.Timing.validate(&p)
 	p.check(c.Sweep.FromHour >= 0 && c.Sweep.FromHour < 24, "sweep.from_hour", "must be 0 to 23")
@@ -73,9 +74,16 @@ func (c Config) Validate() error {
 
 func (c Config) validateAddresses(p *problems) {
 	seen := map[string]string{}
-	for _, l := range []struct{ field, addr string }{
-		{"listen.api", c.Listen.API}, {"listen.admin", c.Listen.Admin}, {"listen.peer", c.Listen.Peer},
-	} {
+	listens := []struct{ field, addr string }{
+		{"listen.api", c.Listen.API},
+		{"listen.admin", c.Listen.Admin},
+		{"listen.peer", c.Listen.Peer},
+		{"listen.api_front", c.Listen.APIFront},
+	}
+	if c.Listen.APIFront == "" {
+		listens = listens[:3]
+	}
+	for _, l := range listens {
 		if !hostPort(l.addr) {
 			p.add(l.field, "must be host:port")
 			continue
@@ -85,15 +93,15 @@ func (c Config) validateAddresses(p *problems) {
 		}
 		seen[l.addr] = l.field
 	}
-	plain := c.APITLS.CertFile == ""
 	if c.Unsigned && !loopback(c.Listen.API) {
 		p.add("unsigned", "is allowed only where listen.api is a loopback address")
 	}
 	if c.ListenAnywhere {
 		return
 	}
-	if plain && hostPort(c.Listen.API) && !loopback(c.Listen.API) {
-		p.add("listen.api", "is not loopback and has no TLS: set api_tls, or listen_anywhere if something else guards it")
+	if c.APITLS.ClientCAFile == "" && hostPort(c.Listen.API) && !loopback(c.Listen.API) {
+		p.add("listen.api", "is not loopback and has no mutual TLS: set api_tls with client_ca_file, or listen_anywhere if "+
+			"something else guards it")
 	}
 	if hostPort(c.Listen.Admin) && !loopback(c.Listen.Admin) {
 		p.add("listen.admin", "is not loopback: set listen_anywhere if something else guards it")
@@ -145,25 +153,6 @@ func (c Config) validateRegion(p *problems) {
 	p.check(c.Adapter.Kind == AdapterEmbedded, "adapter.kind", "must be embedded")
 	p.check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level",
 		"must be debug, info, warn or error")
-}
-
-func (c Config) validatePlatforms(p *problems) {
-	p.check(len(c.Platforms) <= platformsMax, "platforms", fmt.Sprintf("are at most %d", platformsMax))
-	ids := map[string]bool{}
-	for i, f := range c.Platforms {
-		field := "platforms[" + strconv.Itoa(i) + "]"
-		p.check(nameForm.MatchString(f.KeyID), field+".key_id", "must be 1 to 64 of A-Z a-z 0-9 . _ -")
-		p.check(!ids[f.KeyID], field+".key_id", "stands twice")
-		p.check(nameForm.MatchString(f.Platform), field+".platform", "must be 1 to 64 of A-Z a-z 0-9 . _ -")
-		p.check(f.Region == "" || regionForm.MatchString(f.Region), field+".region", "must have six digits")
-		p.check(publicKey(f.Public), field+".public", "must be the base64 of an SM2 key, 04 ‖ x ‖ y")
-		p.check(f.Role == RolePlatform || f.Role == RoleReader, field+".role", "must be platform or reader")
-		p.check(f.RatePerSecond >= 0 && f.RatePerSecond <= 1_000_000, field+".rate_per_second", "must be 0 to 1000000")
-		ids[f.KeyID] = true
-	}
-	if len(c.Platforms) == 0 && !c.Unsigned {
-		p.add("platforms", "is empty: nobody could ask this region")
-	}
 }
 
 func (c Config) validateTLS(p *problems) {

@@ -67,7 +67,7 @@ func (n *Node) adminRoutes() []adminRoute {
 		{pattern: "/debug/pprof/profile", needs: dutyOperate, handler: pprof.Profile},
 		{pattern: "/debug/pprof/trace", needs: dutyOperate, handler: pprof.Trace},
 	}
-	return slices.Concat(routes, n.rulesRoutes())
+	return slices.Concat(routes, n.rulesRoutes(), n.platformRoutes())
 }
 
 // Admin is the operators' API of this node.

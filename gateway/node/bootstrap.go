@@ -40,7 +40,7 @@ func (n *Node) bootstrap(ctx context.Context) error {
 		wait := directoryEvery
 		if lead.Leader {
 			if err := n.bring(ctx); err != nil && ctx.Err() == nil {
-				n.deps.Logger.LogAttrs(ctx, slog.LevelError, "rules, directory or accounts could not be brought into the log",
+				n.deps.Logger.LogAttrs(ctx, slog.LevelError, "what the configuration names could not be brought into the log",
 					slog.String("error", err.Error()))
 				wait = bootstrapAgain
 			}
@@ -58,7 +58,7 @@ func (n *Node) bootstrap(ctx context.Context) error {
 }
 
 func (n *Node) bring(ctx context.Context) error {
-	return errors.Join(n.bringRules(ctx), n.bringDirectory(ctx), n.bringPeople(ctx))
+	return errors.Join(n.bringPlatforms(ctx), n.bringRules(ctx), n.bringDirectory(ctx), n.bringPeople(ctx))
 }
 
 func (n *Node) put(ctx context.Context, c ledger.Command) error {

@@ -6,7 +6,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -88,8 +87,10 @@ type Node struct {
 	roots    federation.Roots
 	face     *api.Face
 	desk     *desk.Desk
-	registry *prometheus.Registry
-	ready    chan struct{}
+
+	platforms *platforms
+	registry  *prometheus.Registry
+	ready     chan struct{}
 }
 
 // New wires a node of a valid configuration. It starts nothing. The engine's self test has passed when it returns.
@@ -283,12 +284,19 @@ func (n *Node) openFace() error {
 	for _, p := range n.cfg.Peers {
 		addresses[p.ID] = p.API
 	}
-	platforms, err := n.platforms()
+	n.platforms = newPlatforms(n.ledger, n.sealer.suite)
+	for _, p := range n.cfg.Platforms {
+		if _, err = n.platformOf(p); err != nil {
+			return err
+		}
+	}
+	spoken, err := n.nationalKeys()
 	if err != nil {
 		return err
 	}
 	n.face, err = api.New(api.Deps{
-		Region: n.cfg.Region, Desk: d, Log: n.log, Addresses: addresses, Hasher: n.sealer.suite, Platforms: platforms,
+		Region: n.cfg.Region, Desk: d, Log: n.log, Addresses: addresses, Hasher: n.sealer.suite, Keys: n.platforms.key,
+		Attempt: n.attempt, Audit: n.noted, National: spoken,
 		UnsignedAllowed: n.cfg.Unsigned, Clock: n.deps.Clock, Logger: n.deps.Logger, Metrics: n.registry,
 		Gatherer: n.registry,
 	})
@@ -307,29 +315,6 @@ func (n *Node) openPremiums(d *desk.Desk) error {
 	return err
 }
 
-func (n *Node) platforms() ([]api.Platform, error) {
-	var out []api.Platform
-	for _, p := range n.cfg.Platforms {
-		public, err := base64.StdEncoding.DecodeString(p.Public)
-		if err != nil {
-			return nil, fmt.Errorf("node: platform key %s: %w", p.KeyID, err)
-		}
-		v, err := n.sealer.suite.Verifier(crypto.Public(public))
-		if err != nil {
-			return nil, fmt.Errorf("node: platform key %s: %w", p.KeyID, err)
-		}
-		role := api.RoleWrite
-		if p.Role == config.RoleReader {
-			role = api.RoleRead
-		}
-		out = append(out, api.Platform{
-			KeyID: p.KeyID, Platform: p.Platform, Region: cmp.Or(p.Region, n.cfg.Region), Role: role,
-			RatePerSecond: p.RatePerSecond, Revoked: p.Revoked, Verifier: v,
-		})
-	}
-	return out, nil
-}
-
 // notReady asks bus and state what keeps this node from working.
 func (n *Node) notReady() []string { return n.missing(context.Background()) }
 
@@ -344,6 +329,9 @@ func (n *Node) missing(ctx context.Context) []string {
 	}
 	if err := n.log.Read(ctx, func(consensus.Reader) error { return nil }); err != nil {
 		reasons = append(reasons, "the state cannot be read up to date")
+	}
+	if n.platformsMissing() {
+		reasons = append(reasons, "the platforms' keys are not in the state yet")
 	}
 	if err := n.imported(ctx); err != nil {
 		reasons = append(reasons, "the accounts are not imported yet")
@@ -379,6 +367,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.premiums.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })
+	g.Go(func() error { return n.face.Watch(gctx) })
 	if !n.deps.Silent {
 		g.Go(func() error { return n.serve(gctx) })
 	}

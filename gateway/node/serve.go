@@ -20,9 +20,20 @@ func (n *Node) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var frontTLS *tls.Config
+	if front := n.cfg.Front; n.cfg.Listen.APIFront != "" {
+		if frontTLS, err = n.serverTLS(front.CertFile, front.KeyFile, front.ClientCAFile); err != nil {
+			return err
+		}
+	}
 	admin := n.adminServer()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.API, n.face.Server(), apiTLS) })
+	if frontTLS != nil {
+		g.Go(func() error {
+			return n.listen(ctx, n.cfg.Listen.APIFront, n.face.FrontServer(n.cfg.Front.Pins), frontTLS)
+		})
+	}
 	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.Admin, admin, nil) })
 	return g.Wait()
 }
@@ -92,18 +103,7 @@ func (n *Node) apiTLS() (*tls.Config, error) {
 	if n.cfg.APITLS.CertFile == "" {
 		return nil, nil //nolint:nilnil // plain HTTP: on loopback, or behind a terminator that the operator named
 	}
-	cert, err := tls.LoadX509KeyPair(n.cfg.APITLS.CertFile, n.cfg.APITLS.KeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("node: api tls: %w", err)
-	}
-	c := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}
-	if n.cfg.APITLS.ClientCAFile != "" {
-		if c.ClientCAs, err = pool(n.cfg.APITLS.ClientCAFile); err != nil {
-			return nil, err
-		}
-		c.ClientAuth = tls.RequireAndVerifyClientCert
-	}
-	return c, nil
+	return n.serverTLS(n.cfg.APITLS.CertFile, n.cfg.APITLS.KeyFile, n.cfg.APITLS.ClientCAFile)
 }
 
 // readSecret reads a passphrase without its line end.

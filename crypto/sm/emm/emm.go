@@ -74,6 +74,20 @@ func (a *aead) Open(dst, nonce, ciphertext, additional []byte) ([]byte, error) {
 	return opened, nil
 }
 
+var _ crypto.Blocks = (*suite)(nil)
+
+// Block returns bare SM4.
+func (*suite) Block(key []byte) (cipher.Block, error) {
+	if len(key) != crypto.KeySize {
+		return nil, crypto.ErrKey
+	}
+	block, err := sm4.NewCipher(key)
+	if err != nil {
+		return nil, crypto.ErrKey
+	}
+	return block, nil
+}
+
 // peer is one public key. The library hangs what it computed for a key on the pointer: one for each
 // peer.
 type peer struct{ key *ecdsa.PublicKey }

@@ -28,7 +28,10 @@ const scalarSize = 32
 
 type suite struct{ *sm.Digests }
 
-var _ crypto.Suite = (*suite)(nil)
+var (
+	_ crypto.Suite  = (*suite)(nil)
+	_ crypto.Blocks = (*suite)(nil)
+)
 
 // New returns the engine. It keeps no state but pools; make it once.
 func New() crypto.Suite { return newSuite() }

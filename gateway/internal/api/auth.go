@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"gongji/crypto"
@@ -23,146 +25,214 @@ const (
 	headerReplay    = "Idempotent-Replay"
 )
 
-// UnsignedPlatform is the platform of unsigned requests. No platform of the configuration may have its name.
+// UnsignedPlatform is the platform of unsigned requests. No registered platform may have its name.
 const UnsignedPlatform = "unsigned"
 
-// Role says what a platform may do.
-type Role string
-
-// The roles.
-const (
-	RoleRead  Role = "read"  // everything that changes nothing, quotes and searches included
-	RoleWrite Role = "write" // everything
-)
-
-// Platform is one key of one platform. A platform may have several keys.
+// Platform is one key of one platform, as it is in force. A platform may have several keys.
 type Platform struct {
 	KeyID         string
 	Platform      string
 	Region        string // the region it speaks for; a key of another region is known, and refused
-	Role          Role
+	Roles         []Role
 	RatePerSecond int // of this key, 0 for no bound
+	From, Until   time.Time
 	Revoked       bool
+	CertDigest    string // a KeyDigest that the connection must have; empty: any
+	CertSubject   string // a subject that the connection must have; empty: any
 	Verifier      crypto.Verifier
+	National      *National // nil: the key does not speak the national convention
+}
+
+// KeyIDMax bounds the id of a key, in bytes.
+const KeyIDMax = 64
+
+// Check says what is wrong with a platform's key, whoever brings it; nil if nothing is.
+func (p *Platform) Check() error {
+	switch {
+	case p.KeyID == "" || len(p.KeyID) > KeyIDMax || p.Verifier == nil || p.RatePerSecond < 0:
+		return fmt.Errorf("api: platform key %q is not complete", p.KeyID)
+	case p.Platform == "" || p.Platform == UnsignedPlatform:
+		return fmt.Errorf("api: key %q has no platform of its own", p.KeyID)
+	case !ValidRoles(p.Roles):
+		return fmt.Errorf("api: key %q has an unknown role, or none, in %q", p.KeyID, p.Roles)
+	case !person.ValidRegion(p.Region):
+		return fmt.Errorf("api: key %q has no region", p.KeyID)
+	case p.CertDigest != "" && !ValidDigest(p.CertDigest):
+		return fmt.Errorf("api: the certificate digest of key %q is not 64 lower-case hex digits", p.KeyID)
+	}
+	return nil
+}
+
+// usable reports whether the key may speak now.
+func (p *Platform) usable(now time.Time) bool {
+	return !p.Revoked && !now.Before(p.From) && (p.Until.IsZero() || now.Before(p.Until))
+}
+
+// Signature is what a signed request leaves in its command.
+type Signature struct {
+	KeyID   string
+	At      time.Time // as the request says
+	Nonce   [16]byte  // digest of key id and nonce
+	Attempt uint64    // random for each arrival
 }
 
 // Bounds of the signing headers.
 const (
-	keyIDMax     = 128
 	nonceMin     = 16
 	nonceMax     = 64
 	signatureMax = 128 // base64 of at most crypto.SigMax bytes
 )
 
-// platformKey is a Platform with what is remembered of it.
-type platformKey struct {
-	Platform
-
-	rate   *bucket
-	nonces *nonces
+// heard is what this node remembers of one key.
+type heard struct {
+	rate     *bucket
+	perSec   int
+	remember *nonces
 }
 
-// auth finds out who is speaking.
+// auth finds out who is speaking. What is in force it asks for each time.
 type auth struct {
 	region   string
 	unsigned bool
-	keys     map[string]*platformKey // fixed at start
+	keys     func(id string) *Platform // nil: unknown
 	hash     Hasher
 	clock    func() time.Time
+	random   func() uint64
+	term     term
+
+	mu    sync.Mutex
+	heard map[string]*heard // of keys that have signed: at most as many as are registered
 }
 
-func newAuth(d Deps) (*auth, error) {
-	a := &auth{
-		region: d.Region, unsigned: d.UnsignedAllowed, hash: d.Hasher, clock: d.Clock,
-		keys: make(map[string]*platformKey, len(d.Platforms)),
+func newAuth(d Deps) *auth {
+	return &auth{
+		region: d.Region, unsigned: d.UnsignedAllowed, hash: d.Hasher, clock: d.Clock, keys: d.Keys, random: d.Attempt,
+		heard: map[string]*heard{},
 	}
-	for _, p := range d.Platforms {
-		switch {
-		case p.KeyID == "" || len(p.KeyID) > keyIDMax || p.Verifier == nil || p.RatePerSecond < 0:
-			return nil, fmt.Errorf("api: platform key %q is not complete", p.KeyID)
-		case p.Platform == "" || p.Platform == UnsignedPlatform:
-			return nil, fmt.Errorf("api: key %q has no platform of its own", p.KeyID)
-		case p.Role != RoleRead && p.Role != RoleWrite:
-			return nil, fmt.Errorf("api: key %q has the unknown role %q", p.KeyID, p.Role)
-		case !person.ValidRegion(p.Region):
-			return nil, fmt.Errorf("api: key %q has no region", p.KeyID)
-		case a.keys[p.KeyID] != nil:
-			return nil, fmt.Errorf("api: key %q stands twice", p.KeyID)
-		}
-		a.keys[p.KeyID] = &platformKey{
-			Platform: p, rate: newBucket(p.RatePerSecond), nonces: newNonces(noncesOf(p.RatePerSecond)),
-		}
-	}
-	return a, nil
 }
 
-// identify returns the caller, or why there is none. The order keeps strangers cheap and harmless: nobody's rate or
-// nonce is touched before the signature was found right.
-func (a *auth) identify(r *http.Request, body []byte, write bool) (Caller, *Error) {
+// claim is what a request says of itself, before anything of it was checked.
+type claim struct {
+	key     *Platform
+	at      time.Time
+	nonce   []byte // what makes it one of its kind
+	message []byte
+	sig     []byte
+}
+
+// refusedClaim is a refusal with a reason for the audit log, which the caller is not told.
+type refusedClaim struct {
+	code   policy.Code
+	reason string
+	key    string
+}
+
+func (r *refusedClaim) answer() *Error { return &Error{Code: r.code} }
+
+// identify returns the caller, or why there is none.
+func (a *auth) identify(r *http.Request, body []byte, op Operation) (Caller, *refusedClaim) {
 	h := r.Header
 	if h.Get(headerKey) == "" && h.Get(headerSignature) == "" && h.Get(headerTime) == "" && h.Get(headerNonce) == "" {
 		if !a.unsigned {
-			return Caller{}, &Error{Code: policy.CodeUnauthenticated}
+			return Caller{}, &refusedClaim{policy.CodeUnauthenticated, "unsigned", ""}
 		}
 		return Caller{Platform: UnsignedPlatform, Unsigned: true}, nil
 	}
-	key, known := a.keys[h.Get(headerKey)]
-	nonce := h.Get(headerNonce)
-	at, err := time.Parse(time.RFC3339, h.Get(headerTime))
-	if !known || key.Revoked || !validNonce(nonce) || err != nil {
-		return Caller{}, &Error{Code: policy.CodeUnauthenticated}
+	c := claim{key: a.keys(h.Get(headerKey)), nonce: []byte(h.Get(headerNonce))}
+	var err error
+	c.at, err = time.Parse(time.RFC3339, h.Get(headerTime))
+	switch {
+	case c.key == nil:
+		return Caller{}, &refusedClaim{policy.CodeUnauthenticated, "unknown_key", ""}
+	case !validNonce(h.Get(headerNonce)) || err != nil:
+		return Caller{}, &refusedClaim{policy.CodeUnauthenticated, "form", c.key.KeyID}
 	}
+	c.message = message(r, body, a.hash)
+	if c.sig, err = signatureOf(h.Get(headerSignature)); err != nil {
+		return Caller{}, &refusedClaim{policy.CodeUnauthenticated, "form", c.key.KeyID}
+	}
+	return a.judge(c, peerOf(r), op)
+}
+
+// judge holds a claim against what is in force. The order keeps strangers cheap and harmless: nobody's rate or nonce is
+// touched before the signature was found right.
+func (a *auth) judge(c claim, at peer, op Operation) (Caller, *refusedClaim) {
 	now := a.clock()
-	if off := now.Sub(at); off > nonceWindow || off < -nonceWindow {
-		return Caller{}, &Error{Code: policy.CodeStaleRequest}
+	wrong := func(code policy.Code, reason string) (Caller, *refusedClaim) {
+		return Caller{}, &refusedClaim{code, reason, c.key.KeyID}
 	}
-	if a.verify(key, r, body) != nil {
-		return Caller{}, &Error{Code: policy.CodeUnauthenticated}
+	if !c.key.usable(now) {
+		return wrong(policy.CodeUnauthenticated, "key_not_in_force")
 	}
-	if e := a.admit(key, nonce, at, now); e != nil {
-		return Caller{}, e
+	if off := now.Sub(c.at); off > nonceWindow || off < -nonceWindow {
+		return wrong(policy.CodeStaleRequest, "time")
+	}
+	if c.key.Verifier.Verify(c.message, c.sig) != nil {
+		return wrong(policy.CodeUnauthenticated, "signature")
+	}
+	if !c.key.bound(at) {
+		return wrong(policy.CodeUnauthenticated, "certificate")
+	}
+	if !op.Write && c.at.Before(a.term.began()) {
+		return wrong(policy.CodeStaleRequest, "before_term") // the nonces of another leader's reads are not known here
+	}
+	signed := Signature{KeyID: c.key.KeyID, At: c.at, Attempt: a.random()}
+	sum := a.hash.Sum(append(append([]byte(c.key.KeyID), 0), c.nonce...))
+	copy(signed.Nonce[:], sum[:])
+	if code, reason := a.admit(c.key, &signed, now); code != "" {
+		return wrong(code, reason)
 	}
 	switch {
-	case key.Region != a.region:
-		return Caller{}, &Error{Code: policy.CodeRegionMismatch}
-	case write && key.Role != RoleWrite:
-		return Caller{}, &Error{Code: policy.CodeForbidden}
+	case c.key.Region != a.region:
+		return wrong(policy.CodeRegionMismatch, "region")
+	case !mayAny(c.key.Roles, op):
+		return wrong(policy.CodeForbidden, "role")
 	}
-	return Caller{Platform: key.Platform.Platform}, nil
+	// The leader's memory ends with its term. What is dated ahead could come again after it: its nonce goes to the log.
+	return Caller{Platform: c.key.Platform, Signed: &signed, Ahead: c.at.After(now)}, nil
 }
 
 // admit holds a request that is surely its platform's against the platform's rate and nonces.
-func (a *auth) admit(key *platformKey, nonce string, at, now time.Time) *Error {
-	if !key.rate.take(now) {
-		return &Error{Code: policy.CodeRateLimited}
+func (a *auth) admit(key *Platform, s *Signature, now time.Time) (policy.Code, string) {
+	a.mu.Lock()
+	h := a.heard[key.KeyID]
+	if h == nil || h.perSec != key.RatePerSecond {
+		next := &heard{rate: newBucket(key.RatePerSecond), perSec: key.RatePerSecond}
+		if next.remember = newNonces(noncesOf(key.RatePerSecond)); h != nil {
+			next.remember = h.remember.resized(noncesOf(key.RatePerSecond))
+		}
+		h = next
+		a.heard[key.KeyID] = h
 	}
-	sum := a.hash.Sum([]byte(nonce))
-	switch key.nonces.add(nonceID(sum[:16]), at, now) {
+	a.mu.Unlock()
+	if !h.rate.take(now) {
+		return policy.CodeRateLimited, "rate"
+	}
+	switch h.remember.add(s.Nonce, s.At, now) {
 	case nonceSeen:
-		return &Error{Code: policy.CodeStaleRequest}
+		return policy.CodeStaleRequest, "replay"
 	case nonceFull:
-		return &Error{Code: policy.CodeRateLimited}
+		return policy.CodeRateLimited, "nonces"
 	case nonceNew:
 	}
-	return nil
+	return "", ""
 }
 
-// errUnsigned: the signature is not there in its form, or wrong.
+// errUnsigned: the signature is not there in its form.
 var errUnsigned = errors.New("api: no signature")
 
-func (a *auth) verify(key *platformKey, r *http.Request, body []byte) error {
-	text := r.Header.Get(headerSignature)
+func signatureOf(text string) ([]byte, error) {
 	if text == "" || len(text) > signatureMax {
-		return errUnsigned
+		return nil, errUnsigned
 	}
-	sig, err := base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil {
-		return errUnsigned
-	}
-	sum := a.hash.Sum(body)
-	message := r.Method + "\n" + target(r) + "\n" + r.Header.Get(headerTime) + "\n" + r.Header.Get(headerNonce) + "\n" +
-		hex.EncodeToString(sum[:]) + "\n"
-	return key.Verifier.Verify([]byte(message), sig)
+	return base64.StdEncoding.Strict().DecodeString(text)
+}
+
+// message is what is signed.
+func message(r *http.Request, body []byte, hash Hasher) []byte {
+	sum := hash.Sum(body)
+	return []byte(r.Method + "\n" + target(r) + "\n" + r.Header.Get(headerTime) + "\n" + r.Header.Get(headerNonce) +
+		"\n" + hex.EncodeToString(sum[:]) + "\n")
 }
 
 // target is path?query as it was sent, which is what was signed.
@@ -183,4 +253,17 @@ func validNonce(s string) bool {
 		}
 	}
 	return true
+}
+
+// audit notes and counts a refusal, with a reason that is no secret of the caller's and holds nothing of the request.
+func (f *Face) audit(event, reason string, attrs ...slog.Attr) {
+	f.metrics.refused.WithLabelValues(reason).Inc()
+	if f.note != nil {
+		f.note(event, append(attrs, slog.String("reason", reason))...)
+	}
+}
+
+func (f *Face) auditClaim(op *operation, r *refusedClaim) {
+	f.audit("platform_refused", r.reason, slog.String("operation", op.ID), slog.String("key", r.key),
+		slog.String("code", string(r.code)))
 }

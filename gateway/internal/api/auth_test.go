@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,13 +32,13 @@ func newKey(t testing.TB, id string) key {
 	return key{id, private}
 }
 
-func (k key) platform(t testing.TB, name string, role api.Role) api.Platform {
+func (k key) platform(t testing.TB, name string, roles ...api.Role) api.Platform {
 	t.Helper()
 	v, err := emm.New().Verifier(k.private.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return api.Platform{KeyID: k.id, Platform: name, Region: region, Role: role, Verifier: v}
+	return api.Platform{KeyID: k.id, Platform: name, Region: region, Roles: roles, Verifier: v}
 }
 
 // headers are those of a signed request; the parts are what is signed.
@@ -65,7 +66,10 @@ type authEnv struct {
 
 	writer, reader, revoked, foreign, stranger, slow key
 	nonces                                           int
+	ahead                                            atomic.Int64 // of now, of both nodes' clocks
 }
+
+func (a *authEnv) clock() time.Time { return now().Add(time.Duration(a.ahead.Load())) }
 
 func newAuthEnv(t *testing.T) *authEnv {
 	t.Helper()
@@ -73,18 +77,21 @@ func newAuthEnv(t *testing.T) *authEnv {
 		writer: newKey(t, "k-writer"), reader: newKey(t, "k-reader"), revoked: newKey(t, "k-revoked"),
 		foreign: newKey(t, "k-foreign"), stranger: newKey(t, "k-stranger"), slow: newKey(t, "k-slow"),
 	}
+	a.ahead.Store(int64(-time.Hour)) // both nodes have begun an hour ago
+	defer a.ahead.Store(0)
 	a.env = newEnv(t, func(d *api.Deps) {
-		revoked := a.revoked.platform(t, "hospital", api.RoleWrite)
+		revoked := a.revoked.platform(t, "hospital", api.RoleAll)
 		revoked.Revoked = true
-		foreign := a.foreign.platform(t, "shanghai", api.RoleWrite)
+		foreign := a.foreign.platform(t, "shanghai", api.RoleAll)
 		foreign.Region = "310000"
 		slow := a.slow.platform(t, "slow", api.RoleRead)
 		slow.RatePerSecond = 2
 		d.UnsignedAllowed = false
-		d.Platforms = []api.Platform{
-			a.writer.platform(t, "hospital", api.RoleWrite), a.reader.platform(t, "portal", api.RoleRead),
+		d.Keys = keysOf(
+			a.writer.platform(t, "hospital", api.RoleAll), a.reader.platform(t, "portal", api.RoleRead),
 			revoked, foreign, slow,
-		}
+		)
+		d.Clock = a.clock
 	})
 	return a
 }
@@ -241,7 +248,7 @@ func TestRates(t *testing.T) {
 func TestBothWays(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, "k")
-	e := newEnv(t, func(d *api.Deps) { d.Platforms = []api.Platform{k.platform(t, "hospital", api.RoleWrite)} })
+	e := newEnv(t, func(d *api.Deps) { d.Keys = keysOf(k.platform(t, "hospital", api.RoleAll)) })
 	if r := e.call(t, e.leader, "GET", "/v1/rules", ""); r.status != 200 {
 		t.Errorf("unsigned: %d", r.status)
 	}
@@ -262,32 +269,31 @@ func TestBothWays(t *testing.T) {
 	}
 }
 
-// TestPlatforms: a bad table of platforms is refused at the start.
+// TestPlatforms: a key that is not complete is refused, whoever brings it.
 func TestPlatforms(t *testing.T) {
 	t.Parallel()
 	k := newKey(t, "k")
-	e := newEnv(t, nil)
+	good := k.platform(t, "hospital", api.RoleAll)
+	if err := good.Check(); err != nil {
+		t.Fatal(err)
+	}
 	for name, change := range map[string]func(*api.Platform){
 		"no key":      func(p *api.Platform) { p.KeyID = "" },
+		"long key":    func(p *api.Platform) { p.KeyID = strings.Repeat("k", 65) },
 		"no verifier": func(p *api.Platform) { p.Verifier = nil },
 		"no platform": func(p *api.Platform) { p.Platform = "" },
 		"unsigned":    func(p *api.Platform) { p.Platform = api.UnsignedPlatform },
-		"no role":     func(p *api.Platform) { p.Role = "" },
-		"admin":       func(p *api.Platform) { p.Role = "admin" },
+		"no role":     func(p *api.Platform) { p.Roles = nil },
+		"admin":       func(p *api.Platform) { p.Roles = []api.Role{api.RoleRead, "admin"} },
 		"region":      func(p *api.Platform) { p.Region = "" },
 		"rate":        func(p *api.Platform) { p.RatePerSecond = -1 },
+		"digest":      func(p *api.Platform) { p.CertDigest = strings.Repeat("A", 64) },
 	} {
-		d, p := e.deps, k.platform(t, "hospital", api.RoleWrite)
+		p := good
 		change(&p)
-		d.Platforms = []api.Platform{p}
-		if _, err := api.New(d); err == nil {
+		if p.Check() == nil {
 			t.Errorf("%s is taken", name)
 		}
-	}
-	d := e.deps
-	d.Platforms = []api.Platform{k.platform(t, "a", api.RoleRead), k.platform(t, "b", api.RoleRead)}
-	if _, err := api.New(d); err == nil {
-		t.Error("a key that stands twice is taken")
 	}
 	if _, err := api.New(api.Deps{}); err == nil {
 		t.Error("no dependencies are taken")

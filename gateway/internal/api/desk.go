@@ -12,6 +12,8 @@ import (
 type Caller struct {
 	Platform string // "unsigned" for an unsigned request
 	Unsigned bool
+	Signed   *Signature // nil for an unsigned request
+	Ahead    bool       // it is dated ahead of this node's clock
 }
 
 // RequestKey names a write: whose it is, its id, and the digest of method, path and canonical body.
@@ -19,6 +21,7 @@ type RequestKey struct {
 	Platform string
 	ID       string
 	Digest   [32]byte
+	Signed   *Signature // goes into the command; nil for an unsigned request
 }
 
 // Written says how a write went: Created answers 201, Replay answers 200 with Idempotent-Replay: true.
@@ -58,6 +61,9 @@ type Requests interface {
 	// What was seen is read and answered by the face, but for SetOrder, AcceptGrant and RenounceGrant: they are
 	// called again with the same key, and answer with Replay.
 	Seen(ctx context.Context, key RequestKey) (kind, id string, seen bool, err error)
+	// Spend leaves the nonce of a signed request in the log, and refuses it (stale_request) if another attempt has left
+	// it there before.
+	Spend(ctx context.Context, s Signature) error
 }
 
 // Payments are the calls of api.md section 3.

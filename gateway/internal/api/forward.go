@@ -12,10 +12,14 @@ import (
 	"gongji/gateway/internal/policy"
 )
 
-// A request that is carried to the leader: frame version, method, target, the four signing headers, body. An answer
-// that is carried back: frame version, status, flags, problem code, content type, body. All texts stand behind
-// their length.
-const frameVersion = 1
+// A request that is carried to the leader: frame version, method, target, the four signing headers, in version 2 the
+// digest and the subject of the client's certificate, body. An answer that is carried back: frame version, status,
+// flags, problem code, content type, body. All texts stand behind their length. A request without a certificate goes
+// as version 1, which older nodes know.
+const (
+	frameVersion = 1
+	framePeer    = 2
+)
 
 // Flags of an answer.
 const (
@@ -64,7 +68,7 @@ func (f *Face) handle(ctx context.Context, request []byte) []byte {
 		return encodeAnswer(f.refuse(refusal(err, false)))
 	}
 	_, pattern := f.mux.Handler(r)
-	op, ok := f.byPattern[pattern]
+	op, ok := f.asked(r, pattern)
 	if !ok {
 		return encodeAnswer(f.unknownPath())
 	}
@@ -99,7 +103,12 @@ func encodeRequest(r *http.Request, body []byte) ([]byte, error) {
 		return nil, malformed("", "The address is too long.", "请求地址过长。")
 	}
 	dst := make([]byte, 0, len(body)+len(t)+512)
-	dst = append(dst, frameVersion)
+	at := peerOf(r)
+	version := byte(frameVersion)
+	if at != (peer{}) {
+		version = framePeer
+	}
+	dst = append(dst, version)
 	dst = appendText(dst, r.Method)
 	dst = appendText(dst, t)
 	for _, name := range forwarded() {
@@ -109,13 +118,17 @@ func encodeRequest(r *http.Request, body []byte) ([]byte, error) {
 		}
 		dst = appendText(dst, value)
 	}
+	if version == framePeer {
+		dst = appendText(appendText(dst, at.digest), at.subject)
+	}
 	return appendText(dst, body), nil
 }
 
 func decodeRequest(ctx context.Context, data []byte) (*http.Request, []byte, error) {
-	if len(data) == 0 || data[0] != frameVersion {
+	if len(data) == 0 || (data[0] != frameVersion && data[0] != framePeer) {
 		return nil, nil, errFrame
 	}
+	version := data[0]
 	method, data, err := cutText(data[1:], methodMax)
 	if err != nil {
 		return nil, nil, err
@@ -141,7 +154,17 @@ func decodeRequest(ctx context.Context, data []byte) (*http.Request, []byte, err
 			r.Header.Set(name, string(value))
 		}
 	}
-	body, data, err := cutText(data, BodyMax)
+	if version == framePeer {
+		var digest, subject []byte
+		if digest, data, err = cutText(data, headerMax); err != nil {
+			return nil, nil, err
+		}
+		if subject, data, err = cutText(data, headerMax); err != nil {
+			return nil, nil, err
+		}
+		r = withPeer(r, peer{string(digest), string(subject)})
+	}
+	body, data, err := cutText(data, bodyMaxOf(r))
 	if err != nil || len(data) != 0 {
 		return nil, nil, errFrame
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -60,17 +61,39 @@ type fakeDesk struct {
 	mu    sync.Mutex
 	calls []string
 	keys  map[string]seenKey // by platform and id
-	fail  error              // of every call but Seen, Rules, Member and Ready
+	spent map[[16]byte]uint64
+	fail  error // of every call but Seen, Rules, Member and Ready
 
-	last    any // the last form
-	wait    time.Duration
-	amount  *money.Amount
-	caller  string
-	ready   []string
-	list    int // things that a search returns at most
-	written api.Written
-	block   chan struct{} // calls tell entered and wait for it, if it is not nil
-	entered chan struct{}
+	last       any // the last form
+	wait       time.Duration
+	amount     *money.Amount
+	caller     string
+	ready      []string
+	list       int // things that a search returns at most
+	written    api.Written
+	spendFails error
+	block      chan struct{} // calls tell entered and wait for it, if it is not nil
+	entered    chan struct{}
+}
+
+// Spend takes a nonce once, as the log does.
+func (d *fakeDesk) Spend(_ context.Context, s api.Signature) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if attempt, known := d.spent[s.Nonce]; known && attempt != s.Attempt {
+		return &api.Error{Code: policy.CodeStaleRequest}
+	}
+	d.spent[s.Nonce] = s.Attempt
+	return d.spendFails
+}
+
+// keysOf knows some keys.
+func keysOf(platforms ...api.Platform) func(id string) *api.Platform {
+	known := map[string]*api.Platform{}
+	for _, p := range platforms {
+		known[p.KeyID] = &p
+	}
+	return func(id string) *api.Platform { return known[id] }
 }
 
 type seenKey struct {
@@ -81,7 +104,7 @@ type seenKey struct {
 var _ api.Desk = (*fakeDesk)(nil)
 
 func newDesk() *fakeDesk {
-	return &fakeDesk{keys: map[string]seenKey{}, written: api.Written{Created: true}}
+	return &fakeDesk{keys: map[string]seenKey{}, spent: map[[16]byte]uint64{}, written: api.Written{Created: true}}
 }
 
 func (d *fakeDesk) note(ctx context.Context, call string, form any) error {
@@ -413,9 +436,9 @@ func newEnv(t testing.TB, change func(*api.Deps)) *env {
 		registry := prometheus.NewRegistry()
 		deps := api.Deps{
 			Region: region, Desk: e.desk, Log: log, Hasher: emm.New(), UnsignedAllowed: true, Clock: now,
-			Addresses: e.addresses,
-			Logger:    slog.New(slog.NewJSONHandler(e.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-			Metrics:   registry, Gatherer: registry,
+			Addresses: e.addresses, Keys: keysOf(), Attempt: rand.Uint64,
+			Logger:  slog.New(slog.NewJSONHandler(e.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Metrics: registry, Gatherer: registry,
 		}
 		if change != nil {
 			change(&deps)

@@ -27,16 +27,24 @@ func noncesOf(rate int) int {
 }
 
 // nonceID is a hashed nonce: half an SM3, so that long nonces cost no more than short ones.
-type nonceID [16]byte
+type nonceID = [16]byte
 
-// nonces remembers the nonces of one key for as long as they matter. It lives in the leader's memory: a new leader
-// knows none, and what could then be repeated is harmless, since writes carry their request id and reads change
-// nothing.
+// nonces remembers the nonces of one key for as long as they matter. It lives in the leader's memory: the nonce of a
+// write is judged again in the log, where the next leader finds it, and a read that was signed before the present term
+// is refused.
 type nonces struct {
 	mu    sync.Mutex
 	most  int
 	seen  map[nonceID]struct{}
 	slots map[int64][]nonceID // by the minute in which they may be forgotten
+}
+
+// resized is the same memory under another bound.
+func (n *nonces) resized(most int) *nonces {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.most = most
+	return n
 }
 
 func newNonces(most int) *nonces {

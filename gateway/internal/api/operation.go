@@ -41,6 +41,14 @@ func (o *operation) within(query url.Values) time.Duration {
 	return o.takes + waitForm(&form{}, query["wait"])
 }
 
+// longest is within for a request in either form: one of the national convention has its wait inside.
+func (o *operation) longest(r *http.Request) time.Duration {
+	if isNational(r) {
+		return o.takes + waitMax*time.Second
+	}
+	return o.within(r.URL.Query())
+}
+
 // Operations are all calls, also those that are not built yet, in the order of api.md.
 func Operations() []Operation {
 	ops := operations()

@@ -90,7 +90,7 @@ func TestClient(t *testing.T) {
 	suite := emm.New()
 	e := newEnv(t, func(d *api.Deps) {
 		d.UnsignedAllowed = false
-		d.Platforms = []api.Platform{k.platform(t, "hospital", api.RoleWrite)}
+		d.Keys = keysOf(k.platform(t, "hospital", api.RoleAll))
 	})
 	c, err := client.New(client.Options{
 		Nodes: []string{e.follower.URL}, Clock: now,

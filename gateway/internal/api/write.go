@@ -84,6 +84,7 @@ func writeParsed[T any](ctx context.Context, f *Face, c *call, body *node, w wri
 	}
 	key := RequestKey{
 		Platform: c.caller.Platform, ID: w.requestID(content), Digest: digest(f.hash, c.r.Method, c.r.URL.Path, body),
+		Signed: c.caller.Signed,
 	}
 	kind, id, seen, err := f.desk.Seen(ctx, key)
 	if err != nil {

@@ -156,7 +156,22 @@ func (d *Desk) Ready() []string {
 }
 
 func request(key api.RequestKey) ledger.Request {
-	return ledger.Request{Platform: key.Platform, ID: key.ID, Digest: key.Digest}
+	r := ledger.Request{Platform: key.Platform, ID: key.ID, Digest: key.Digest}
+	if key.Signed != nil {
+		signed := signature(*key.Signed)
+		r.Signed = &signed
+	}
+	return r
+}
+
+func signature(s api.Signature) ledger.Signed {
+	return ledger.Signed{Key: s.KeyID, At: s.At, Nonce: s.Nonce, Attempt: s.Attempt}
+}
+
+// Spend leaves the nonce of a request in the log that has left it in no command of its own.
+func (d *Desk) Spend(ctx context.Context, s api.Signature) error {
+	_, err := d.propose(ctx, &ledger.SpendNonce{Signed: signature(s)})
+	return err
 }
 
 // identity is the clear identity of a person in a request whose form is good.
