@@ -17,10 +17,12 @@ func dutyKey(p policy.Purpose, no, grantID string) string { return joined(string
 func (x *tx) mandateTold(now time.Time, peer federation.Region, m *wirepb.MandateNotice) {
 	purpose := policy.Purpose(m.GetPurpose())
 	if !ownID("g", m.GetGrantId(), peer) || !ownID("m", m.GetMandateId(), peer) || !purpose.Premium() {
+		x.stranger(peer, StrangerMandate, m.GetMandateId())
 		return
 	}
 	index := x.indexed(m.GetGrantId())
 	if index == nil || index.PayerRegion != string(peer) {
+		x.stranger(peer, StrangerMandate, m.GetMandateId())
 		return
 	}
 	key := dutyKey(purpose, index.Beneficiary, m.GetGrantId())

@@ -177,6 +177,7 @@ func (x *tx) acceptGrant(now time.Time, c *AcceptGrant) Outcome {
 func (x *tx) grantConsent(now time.Time, peer federation.Region, m *wirepb.GrantConsent) {
 	g := get(x, x.l.grants, m.GetGrantId())
 	if g == nil || g.BeneficiaryRegion != string(peer) {
+		x.stranger(peer, StrangerGrant, m.GetGrantId())
 		return
 	}
 	x.change(now, Request{}, g.ID, func(g grant.Grant) (grant.Grant, error) { return g.Accept(now) })
@@ -198,6 +199,7 @@ func (x *tx) indexed(grantID string) *IndexRecord {
 // that can tell of it: the id carries that region.
 func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbound) {
 	if !ownID("g", m.GetGrantId(), peer) || in.Person == nil {
+		x.stranger(peer, StrangerGrant, m.GetGrantId())
 		return
 	}
 	from, err := policy.ParseDate(m.GetValidFrom())

@@ -25,6 +25,7 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 	latest := now.Add(hold.DecideMax).UnixMicro()
 	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) ||
 		m.GetAmount() <= 0 || m.GetAmount() > money.Max.Fen() || m.GetDecideBy() > latest {
+		x.stranger(peer, whyNoHold(m, peer), m.GetHoldId())
 		x.send(peer, holdAnswer(m.GetHoldId(), 0, "", policy.CodeNotFound, nil), nil, nil)
 		return
 	}
@@ -46,6 +47,9 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 	}
 	g := get(x, x.l.grants, m.GetGrantId())
 	if code := x.mayHold(g, in, m.GetTicket()); code != "" {
+		if in.Ticket == "" { // a ticket that was refused is audited as such
+			x.stranger(peer, StrangerUnknown, h.ID)
+		}
 		h.State = hold.Requested
 		x.do(now, h, h.Check(now, 0, "", code))
 		return
@@ -55,6 +59,14 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 		h.Payer, h.PayerName = p.Masked, p.Called
 	}
 	x.do(now, h, h.Request(now))
+}
+
+// whyNoHold names what is wrong with a request that nobody honest makes.
+func whyNoHold(m *wirepb.HoldRequest, peer federation.Region) string {
+	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) {
+		return StrangerHold
+	}
+	return StrangerImpossible
 }
 
 // mayHold returns why a hold may not even be looked at: no such grant, another person's, or no ticket for it. All
@@ -373,6 +385,7 @@ func (x *tx) decision(
 	now time.Time, peer federation.Region, holdID, paymentID, act string, end hold.State,
 ) *HoldRecord {
 	if !ownID("h", holdID, peer) || !ownID("p", paymentID, peer) {
+		x.stranger(peer, StrangerHold, holdID)
 		return nil
 	}
 	h := get(x, x.l.holds, holdID)
@@ -386,7 +399,11 @@ func (x *tx) decision(
 
 func (x *tx) capture(now time.Time, peer federation.Region, m *wirepb.Capture) {
 	h := x.decision(now, peer, m.GetHoldId(), m.GetPaymentId(), m.GetActId(), hold.CaptureFailed)
-	if h == nil || m.GetAmount() <= 0 {
+	if h == nil {
+		return
+	}
+	if m.GetAmount() <= 0 {
+		x.stranger(peer, StrangerImpossible, h.ID)
 		return
 	}
 	x.do(now, h, h.Capture(now, m.GetActId(), money.Amount(m.GetAmount())))

@@ -66,6 +66,7 @@ func (x *tx) ofBeneficiary(
 ) {
 	g := get(x, x.l.grants, id)
 	if g == nil || g.BeneficiaryRegion != string(peer) {
+		x.stranger(peer, StrangerGrant, id)
 		return
 	}
 	x.change(now, Request{}, id, func(g grant.Grant) (grant.Grant, error) { return by(g, now) })

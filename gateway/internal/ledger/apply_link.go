@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"gongji/federation"
@@ -104,7 +105,9 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 			applied = append(applied, m.kept())
 		case federation.NewEpoch:
 			link.NewEpoch = max(link.NewEpoch, p.Epoch)
-		case federation.Repeat, federation.Gap, federation.Fork, federation.OldEpoch:
+		case federation.Fork:
+			x.stranger(peer, StrangerForked, strconv.FormatUint(m.Number, 10))
+		case federation.Repeat, federation.Gap, federation.OldEpoch:
 		}
 	}
 	if first == 0 {
@@ -133,6 +136,7 @@ func (m *Inbound) kept() Inbound {
 func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound) {
 	body, err := wire.Decode(m.Body)
 	if err != nil || !wellFormed(body) {
+		x.stranger(peer, StrangerIll, strconv.FormatUint(m.Number, 10))
 		x.Set(stateKey(keySetAside, numbered(peer, x.link(peer).In.Epoch, m.Number)), m.Body)
 		x.send(peer, &wirepb.Body{Kind: &wirepb.Body_Rejected{Rejected: &wirepb.Rejected{
 			Number: m.Number, Reason: "not_understood",

@@ -184,11 +184,13 @@ const resultYears = 2
 func (x *tx) mandateResult(now time.Time, peer federation.Region, m *wirepb.MandateResult) {
 	id, ok := x.Get(mandateKey(m.GetMandateId()))
 	if !ok {
+		x.stranger(peer, StrangerMandate, m.GetMandateId())
 		return
 	}
 	g := get(x, x.l.grants, string(id))
 	rec := get(x, x.l.mandates, mandatesKey(string(id)))
 	if g == nil || rec == nil || g.BeneficiaryRegion != string(peer) {
+		x.stranger(peer, StrangerMandate, m.GetMandateId())
 		return
 	}
 	i := slices.IndexFunc(rec.List, func(e Mandate) bool { return e.ID == m.GetMandateId() })

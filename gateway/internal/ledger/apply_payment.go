@@ -265,17 +265,15 @@ func (x *tx) expirePayment(now time.Time, item dueItem) bool {
 // paymentOf finds the payment of a hold id that a peer names, if the peer is the home of that leg.
 func (x *tx) paymentOf(peer federation.Region, holdID string) *PaymentRecord {
 	id, ok := payment.OfHold(holdID)
-	if !ok {
-		return nil
+	if ok {
+		if p := get(x, x.l.payments, id); p != nil {
+			if l := p.Leg(holdID); l != nil && l.Region == string(peer) {
+				return p
+			}
+		}
 	}
-	p := get(x, x.l.payments, id)
-	if p == nil {
-		return nil
-	}
-	if l := p.Leg(holdID); l == nil || l.Region != string(peer) {
-		return nil
-	}
-	return p
+	x.stranger(peer, StrangerPayment, holdID)
+	return nil
 }
 
 func (x *tx) holdAnswer(now time.Time, peer federation.Region, m *wirepb.HoldAnswer) {
@@ -292,6 +290,7 @@ func (x *tx) holdAnswer(now time.Time, peer federation.Region, m *wirepb.HoldAns
 		return
 	}
 	if m.GetAmount() <= 0 {
+		x.stranger(peer, StrangerImpossible, m.GetHoldId())
 		return
 	}
 	l := p.Leg(m.GetHoldId())
@@ -318,6 +317,7 @@ func (x *tx) outcome(now time.Time, peer federation.Region, m *wirepb.Outcome) {
 	case hold.CaptureFailed.String():
 		effects = p.LegFailed(now, m.GetHoldId())
 	default:
+		x.stranger(peer, StrangerImpossible, m.GetHoldId())
 		return
 	}
 	x.actOnPayment(p, effects)

@@ -66,10 +66,12 @@ func (x *tx) refundAnswer(peer federation.Region, m *wirepb.RefundAnswer) {
 	r := get(x, x.l.refunds, m.GetRefundId())
 	said, ok := refund.ParseState(m.GetState())
 	if r == nil || !ok {
+		x.stranger(peer, StrangerRefund, m.GetRefundId())
 		return
 	}
 	l := r.Leg(m.GetHoldId())
 	if l == nil || l.Region != string(peer) {
+		x.stranger(peer, StrangerRefund, m.GetRefundId())
 		return
 	}
 	p := get(x, x.l.payments, r.PaymentID)

@@ -27,6 +27,7 @@ func (x *tx) refund(now time.Time, peer federation.Region, m *wirepb.Refund) {
 	}}
 	if !ok || !ownID("r", m.GetRefundId(), peer) || h == nil || h.Origin != string(peer) || h.PaymentID != paymentID ||
 		m.GetPaymentId() != paymentID || len(r.VoidRef()) > adapters.RefMax {
+		x.stranger(peer, StrangerRefund, m.GetRefundId())
 		r.State, r.Code = refund.ReturnFailed, policy.CodeRefundExceedsCaptured
 		x.tellReturn(&r.Return)
 		return

@@ -69,6 +69,8 @@ type Effects struct {
 	Premiums []string            // keys of PremiumRecords that wait for the leader
 	Alarms   []Alarm
 	Lost     []Lost // parcels whose key counts no more
+	// Strangers are messages of peers that were refused.
+	Strangers []Stranger
 }
 
 // Ledger is a consensus.StateMachine.
@@ -176,25 +178,25 @@ func New(cfg Config) (*Ledger, error) {
 		acts:     newTable[ActRecord](keyAct, ActsMax),
 
 		operators: newTable[OperatorRecord](keyOperator, OperatorsMax),
-		payments: newTable[PaymentRecord](keyPayment, paymentsHot),
-		bills:    newTable[billRecord](keyBill, paymentsHot),
-		requests: newTable[RequestRecord](keyRequest, requestsHot),
-		holds:    newTable[HoldRecord](keyHold, holdsHot),
-		refunds:  newTable[RefundRecord](keyRefund, refundsHot),
-		returns:  newTable[ReturnRecord](keyReturn, refundsHot),
-		uses:     newTable[useRecord](keyUse, usesHot),
-		persons:  newTable[PersonRecord](keyPerson, personsHot),
-		tokens:   newTable[tokenRecord](keyToken, personsHot),
-		renewed:  newTable[tokenRecord](keyTokens, personsHot),
-		grants:   newTable[GrantRecord](keyGrant, grantsHot),
-		pairs:    newTable[pairRecord](keyPair, grantsHot),
-		index:    newTable[IndexRecord](keyIndex, grantsHot),
-		over:     newTable[IndexRecord](keyOver, grantsHot/4),
-		links:    newTable[LinkRecord](keyLink, federation.MembersMax*2),
-		mandates: newTable[MandatesRecord](keyMandate, mandatesHot),
-		duties:   newTable[DutyRecord](keyDuty, mandatesHot),
-		premiums: newTable[PremiumRecord](keyPremium, premiumsHot),
-		seasons:  newTable[SeasonRecord](keyPremium, 2*len(policy.PremiumPurposes())),
+		payments:  newTable[PaymentRecord](keyPayment, paymentsHot),
+		bills:     newTable[billRecord](keyBill, paymentsHot),
+		requests:  newTable[RequestRecord](keyRequest, requestsHot),
+		holds:     newTable[HoldRecord](keyHold, holdsHot),
+		refunds:   newTable[RefundRecord](keyRefund, refundsHot),
+		returns:   newTable[ReturnRecord](keyReturn, refundsHot),
+		uses:      newTable[useRecord](keyUse, usesHot),
+		persons:   newTable[PersonRecord](keyPerson, personsHot),
+		tokens:    newTable[tokenRecord](keyToken, personsHot),
+		renewed:   newTable[tokenRecord](keyTokens, personsHot),
+		grants:    newTable[GrantRecord](keyGrant, grantsHot),
+		pairs:     newTable[pairRecord](keyPair, grantsHot),
+		index:     newTable[IndexRecord](keyIndex, grantsHot),
+		over:      newTable[IndexRecord](keyOver, grantsHot/4),
+		links:     newTable[LinkRecord](keyLink, federation.MembersMax*2),
+		mandates:  newTable[MandatesRecord](keyMandate, mandatesHot),
+		duties:    newTable[DutyRecord](keyDuty, mandatesHot),
+		premiums:  newTable[PremiumRecord](keyPremium, premiumsHot),
+		seasons:   newTable[SeasonRecord](keyPremium, 2*len(policy.PremiumPurposes())),
 	}, nil
 }
 

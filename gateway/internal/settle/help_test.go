@@ -131,7 +131,12 @@ func numbers(parcels []*federation.Opened) []uint64 {
 
 // numbered makes Beijing's next message. It tells Shanghai nothing that it has to answer.
 func (p *played) numbered() federation.Message {
-	body := wire.Encode(&wirepb.Body{Kind: &wirepb.Body_EnquiryAnswer{EnquiryAnswer: &wirepb.EnquiryAnswer{HoldId: "h"}}})
+	return p.numberedOf(
+		wire.Encode(&wirepb.Body{Kind: &wirepb.Body_EnquiryAnswer{EnquiryAnswer: &wirepb.EnquiryAnswer{HoldId: "h"}}}))
+}
+
+// numberedOf makes Beijing's next message, of any body.
+func (p *played) numberedOf(body []byte) federation.Message {
 	hash := p.Root.Hash
 	p.link = p.link.Next(hash, federation.ContentDigest(hash, body, [federation.HashSize]byte{}))
 	m := federation.Message{Class: federation.Numbered, Number: p.link.Last, Chain: p.link.Chain, Body: body}

@@ -14,6 +14,9 @@ type Metrics struct {
 	parcels  *prometheus.CounterVec
 	messages *prometheus.CounterVec
 	refusals *prometheus.CounterVec
+	messageR *prometheus.CounterVec
+	delays   *prometheus.CounterVec
+	delayedS *prometheus.CounterVec
 	resends  *prometheus.CounterVec
 	rewinds  *prometheus.CounterVec
 	repeats  *prometheus.CounterVec
@@ -45,6 +48,11 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		parcels:  vec("gongji_parcels_total", "Parcels by peer and direction.", "peer", "direction"),
 		messages: vec("gongji_messages_total", "Messages in parcels by peer and direction.", "peer", "direction"),
 		refusals: vec("gongji_parcels_refused_total", "Parcels refused, by peer and reason.", "peer", "reason"),
+		messageR: vec("gongji_messages_refused_total",
+			"Messages of authentic parcels that were refused, by peer and reason.", "peer", "reason"),
+		delays: vec("gongji_lane_delays_total",
+			"Times that a lane was not read on because its peer had cost too much for nothing.", "peer"),
+		delayedS: vec("gongji_lane_delayed_seconds_total", "Seconds of gongji_lane_delays_total.", "peer"),
 		resends:  vec("gongji_messages_resent_total", "Messages sent again for want of an ack.", "peer"),
 		rewinds:  vec("gongji_lanes_rewound_total", "Times the bus had lost a lane.", "peer"),
 		repeats:  vec("gongji_messages_repeated_total", "Messages that came again and were only acked.", "peer"),
@@ -78,7 +86,7 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		}),
 	}
 	all := []prometheus.Collector{
-		m.parcels, m.messages, m.refusals, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
+		m.parcels, m.messages, m.refusals, m.messageR, m.delays, m.delayedS, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
 		m.alarms, m.opens, m.overdue, m.outbox, m.silent, m.expires, m.core,
 		m.sweeps, m.sweepEnd, m.sweepDue,
 	}
@@ -110,6 +118,15 @@ func (m *Metrics) received(p federation.Region, messages int) {
 
 func (m *Metrics) refused(p federation.Region, why federation.Refusal) {
 	m.refusals.WithLabelValues(string(p), string(why)).Inc()
+}
+
+func (m *Metrics) messageRefused(p federation.Region, reason string) {
+	m.messageR.WithLabelValues(string(p), reason).Inc()
+}
+
+func (m *Metrics) delayed(p federation.Region, d time.Duration) {
+	m.delays.WithLabelValues(string(p)).Inc()
+	m.delayedS.WithLabelValues(string(p)).Add(d.Seconds())
 }
 
 func (m *Metrics) resent(p federation.Region, n uint64) {

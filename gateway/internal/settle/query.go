@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/vault"
 	"gongji/gateway/internal/wire"
 	"gongji/gateway/internal/wire/wirepb"
@@ -57,10 +58,10 @@ func (s *Settler) Ask(
 	s.Random(m.PersonsSalt[:])
 	m.PersonsDigest = federation.PersonsDigest(s.Sealer.Hash, m.PersonsSalt, m.Persons)
 	c := make(chan answer, 1)
-	if !t.await(m.ID, c) {
+	if !t.await(m.ID, asked{c, to}) {
 		return Answered{}, ErrUnreachable
 	}
-	defer t.await(m.ID, nil)
+	defer t.await(m.ID, asked{})
 	for {
 		select {
 		case p.queries <- outgoing{m}:
@@ -79,49 +80,81 @@ func (s *Settler) Ask(
 	}
 }
 
-// await registers who waits for an answer; nil removes.
-func (t *term) await(id [federation.IDSize]byte, c chan answer) bool {
+// asked is who waits for an answer, and whose.
+type asked struct {
+	c  chan answer
+	of federation.Region
+}
+
+// await registers who waits for an answer; nobody removes.
+func (t *term) await(id [federation.IDSize]byte, a asked) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c == nil {
+	if a.c == nil {
 		delete(t.asked, id)
 		return true
 	}
 	if len(t.asked) >= askedMax {
 		return false
 	}
-	t.asked[id] = c
+	t.asked[id] = a
 	return true
 }
 
-// answered hands an answer to who waits for it; late ones are dropped.
-func (t *term) answered(m *federation.Message, proof federation.Proof) {
+// answered hands an answer to who waits for it. Late ones are dropped, and so is what another region says than the one
+// that was asked.
+func (t *term) answered(p *peer, m *federation.Message, proof federation.Proof) {
 	body, err := wire.Decode(m.Body)
-	if err != nil {
+	if err != nil || !isAnswer(body) {
+		t.refuse(p, refusedClass, "")
 		return
 	}
 	t.mu.Lock()
-	c := t.asked[m.ID]
+	a := t.asked[m.ID]
 	t.mu.Unlock()
-	if c == nil {
+	switch {
+	case a.c == nil:
+		// What was asked twice is answered twice: this is counted, and no matter for the audit.
+		t.s.Metrics.messageRefused(p.region, refusedUnasked)
+		p.waste.spend(t.s.Now(), costMessage)
+		return
+	case a.of != p.region:
+		t.refuse(p, refusedStranger, "")
 		return
 	}
 	select {
-	case c <- answer{body, proof}:
+	case a.c <- answer{body, proof}:
 	default:
 	}
 }
 
-// serve answers a peer's query in a goroutine of its own: at most servingMax, and the term waits for them.
+// isAnswer reports whether a body may travel as an answer.
+func isAnswer(b *wirepb.Body) bool {
+	switch b.GetKind().(type) {
+	case *wirepb.Body_Ticket, *wirepb.Body_QuoteAnswer, *wirepb.Body_CheckPersonAnswer, *wirepb.Body_StatementAnswer:
+		return true
+	}
+	return false
+}
+
+// serve answers a peer's query in a goroutine of its own: at most servingMax, of one peer servingEach, and the term
+// waits for them.
 func (t *term) serve(ctx context.Context, p *peer, m *federation.Message) {
 	select {
-	case t.serving <- struct{}{}:
+	case p.serving <- struct{}{}:
 	default:
 		t.s.Metrics.queryDropped(p.region)
 		return
 	}
+	select {
+	case t.serving <- struct{}{}:
+	default:
+		<-p.serving
+		t.s.Metrics.queryDropped(p.region)
+		return
+	}
 	t.work.Go(func() error {
-		defer func() { <-t.serving }()
+		defer func() { <-t.serving; <-p.serving }()
 		t.answer(ctx, p, m)
 		return nil
 	})
@@ -139,6 +172,11 @@ func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 				slog.String("peer", string(p.region)), slog.String("error", err.Error()))
 		}
 		return
+	}
+	switch code := policy.Code(body.GetTicket().GetCode()); code {
+	case policy.CodeIdentityMismatch, policy.CodeRemoteUseRequired:
+		t.refuse(p, refusedLookUp, string(code))
+	default: // of a look-up that may be asked, whatever comes of it
 	}
 	a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
 	t.s.Random(a.Salt[:])

@@ -206,15 +206,15 @@ func TestQueriesAreBounded(t *testing.T) {
 			p.tells(federation.Content{Messages: batch})
 		}
 		synctest.Wait()
-		if core.most != 256 {
+		if core.most != 64 {
 			t.Errorf("%d queries answered at the same time", core.most)
 		}
-		if got := p.count("gongji_queries_dropped_total"); got != 144 {
+		if got := p.count("gongji_queries_dropped_total"); got != 336 {
 			t.Errorf("%v dropped", got)
 		}
 		close(core.shut)
 		passes(time.Second)
-		if got := answers(p.sent()); got != 256 {
+		if got := answers(p.sent()); got != 64 {
 			t.Errorf("%d answers", got)
 		}
 	})

@@ -9,10 +9,6 @@ import (
 	"gongji/consensus"
 	"gongji/federation"
 	"gongji/gateway/internal/ledger"
-	"gongji/gateway/internal/policy"
-	"gongji/gateway/internal/vault"
-	"gongji/gateway/internal/wire"
-	"gongji/gateway/internal/wire/wirepb"
 )
 
 // inboundBatch is one parcel on its way to the log, with the offset behind it.
@@ -28,7 +24,6 @@ const (
 	deliverParcels = 256
 	offsetEvery    = 4096 // records read without a Deliver before the offset alone is kept
 	busAgain       = 200 * time.Millisecond
-	queryWindow    = 30 * time.Second // a query older or newer than that is dropped: nobody waits for it
 )
 
 // receive reads a peer's lane from the offset in the state, checks each parcel, and hands on what is authentic.
@@ -43,7 +38,9 @@ func (t *term) receive(ctx context.Context, p *peer) error {
 	if err != nil {
 		return err
 	}
+	p.follow(&link)
 	offset := link.NextOffset
+	var seen federation.Seen
 	failing := false
 	for ctx.Err() == nil {
 		records, next, err := t.s.Bus.Fetch(ctx, lane, offset)
@@ -67,7 +64,8 @@ func (t *term) receive(ctx context.Context, p *peer) error {
 		}
 		failing = false
 		for i := range records {
-			t.record(ctx, p, lane, records[i])
+			t.afford(ctx, p)
+			t.record(ctx, p, &seen, records[i])
 		}
 		offset = next
 	}
@@ -81,104 +79,6 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-}
-
-// record opens one record. What is not authentic is dropped here, counted and audited: it counts as lost.
-func (t *term) record(ctx context.Context, p *peer, lane federation.Lane, rec federation.Record) {
-	dir := t.s.Ledger.InForce().Directory
-	if dir == nil {
-		return
-	}
-	done := t.s.Metrics.stage("crypto")
-	opened, err := federation.Unpack(dir, t.s.Sealer, lane, t.s.Now(), rec.Value)
-	done()
-	if err != nil {
-		why := federation.Refusal("fault")
-		if refusal, ok := errors.AsType[*federation.RefusedError](err); ok {
-			why = refusal.Why
-		}
-		t.s.Metrics.refused(p.region, why)
-		t.s.Audit("parcel_refused", slog.String("peer", string(p.region)), slog.String("reason", string(why)),
-			slog.Int64("offset", rec.Offset))
-		return
-	}
-	p.mu.Lock()
-	p.heard = t.s.Now()
-	p.mu.Unlock()
-	t.s.Metrics.received(p.region, len(opened.Messages))
-	t.sort(ctx, p, opened, rec)
-}
-
-// sort hands queries and answers to those who wait, and numbered messages to the log.
-func (t *term) sort(ctx context.Context, p *peer, o *federation.Opened, rec federation.Record) {
-	parcel := ledger.Parcel{
-		Epoch: o.Header.Epoch, AckEpoch: o.Header.Ack.Epoch, AckNumber: o.Header.Ack.Number,
-		AckChain: o.Header.Ack.Chain[:], Protocol: o.Header.Protocol, Header: o.Raw, Signature: o.Signature,
-		SignKey: o.Header.SignKey,
-	}
-	age := t.s.Now().Sub(o.Header.Time)
-	fresh := age < queryWindow && age > -queryWindow
-	for i := range o.Messages {
-		m := &o.Messages[i]
-		switch m.Class {
-		case federation.Query:
-			if fresh {
-				t.serve(ctx, p, m)
-			}
-		case federation.Answer:
-			t.answered(m, o.Proof(t.s.Sealer.Hash, i))
-		case federation.Numbered:
-			parcel.Messages = append(parcel.Messages, t.inbound(ctx, p.region, m))
-		}
-	}
-	if len(parcel.Messages) > 0 {
-		for _, leaf := range o.Leaves {
-			parcel.Leaves = append(parcel.Leaves, leaf[:]...)
-		}
-	}
-	select {
-	case p.inbound <- inboundBatch{parcel, rec.Offset + 1, len(rec.Value)}:
-	case <-ctx.Done():
-	}
-}
-
-// inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket
-// becomes a verdict.
-func (t *term) inbound(ctx context.Context, from federation.Region, m *federation.Message) ledger.Inbound {
-	in := ledger.Inbound{
-		Number: m.Number, Chain: m.Chain, Salt: m.Salt, Body: m.Body,
-		PersonsSalt: m.PersonsSalt, PersonsDigest: m.PersonsDigest,
-	}
-	var who vault.Identity
-	if len(m.Persons) > 0 {
-		var err error
-		if who, err = vault.Read(m.Persons); err != nil {
-			t.s.Audit("persons_unreadable", slog.String("peer", string(from)))
-		} else if person, err := t.s.Vault.Person(who, t.s.Vault.NewNo()); err != nil {
-			t.s.Logger.LogAttrs(ctx, slog.LevelError, "a person could not be sealed", slog.String("error", err.Error()))
-		} else {
-			in.Person = &person
-		}
-	}
-	body, err := wire.Decode(m.Body)
-	if err != nil {
-		return in
-	}
-	if h := body.GetHoldRequest(); h != nil {
-		in.Ticket = t.ticket(from, h, who)
-	}
-	return in
-}
-
-func (t *term) ticket(from federation.Region, h *wirepb.HoldRequest, who vault.Identity) policy.Code {
-	err := t.s.Tickets.Check(t.s.Ledger.InForce().Directory, from, h, who, t.s.Now())
-	if err == nil {
-		return ""
-	}
-	t.s.Metrics.ticketRefused(from)
-	t.s.Audit("ticket_refused", slog.String("peer", string(from)), slog.String("hold", h.GetHoldId()),
-		slog.String("reason", err.Error()))
-	return policy.CodeNotFound
 }
 
 // deliver brings parcels into the log, one Deliver at a time: while one is under way, the next gathers. Parcels
@@ -205,6 +105,7 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		if err != nil {
 			return err
 		}
+		p.follow(&link)
 		stopped = t.alarm(p, &link, stopped)
 		c := t.needed(p, &link, batch)
 		if n := len(batch); n > 0 {
@@ -332,6 +233,7 @@ func (t *term) fresh(p *peer, link *ledger.LinkRecord, applied uint64, q *ledger
 		return true // a fork, which the log is to see
 	case last.Number <= applied:
 		t.s.Metrics.repeated(p.region, n)
+		p.waste.spend(t.s.Now(), costRepeat+time.Duration(n)*costMessage)
 	case first.Number <= applied+1:
 		return true
 	}

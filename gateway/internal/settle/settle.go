@@ -90,7 +90,7 @@ type term struct {
 	calls   chan string
 	mu      sync.Mutex
 	calling map[string]bool
-	asked   map[[federation.IDSize]byte]chan answer
+	asked   map[[federation.IDSize]byte]asked
 	serving chan struct{} // one token for each query being answered
 }
 
@@ -101,13 +101,18 @@ type peer struct {
 	queries chan outgoing     // queries and answers that wait for a parcel
 	inbound chan inboundBatch // parcels that wait for the log
 	ackDue  chan struct{}     // the peer is to be told how far this region is
+	serving chan struct{}     // one token for each of its queries being answered
 
-	mu     sync.Mutex
-	heard  time.Time
-	acked  uint64
-	sent   uint64
-	parcel time.Time     // when the last one was published
-	ack    ledger.Parcel // the newest whose ack is not yet written to the log; without messages
+	waste     budget
+	questions questions
+
+	mu      sync.Mutex
+	heard   time.Time
+	acked   uint64
+	sent    uint64
+	parcel  time.Time     // when the last one was published
+	inEpoch uint64        // of the peer\'s link
+	ack     ledger.Parcel // the newest whose ack is not yet written to the log; without messages
 }
 
 // Bounds of the leader's queues.
@@ -117,7 +122,9 @@ const (
 	callsMax   = 4096 // holds waiting for a call to the core; more wait until they wake
 	callers    = 16   // calls to the core at the same time
 	servingMax = 256  // queries being answered at the same time; more are dropped, and asked again
-	askedMax   = 8192 // queries without an answer
+	// servingEach bounds those of one peer, so that it cannot take the answers of the others.
+	servingEach = 64
+	askedMax    = 8192 // queries without an answer
 )
 
 // ErrUnreachable: the region has not been heard of for a while, or did not answer a query.
@@ -165,7 +172,7 @@ func (s *Settler) lead(ctx context.Context, changed <-chan struct{}) error {
 	g, work := errgroup.WithContext(leading)
 	t := &term{
 		s: s, work: g, began: s.Now(), peers: map[federation.Region]*peer{}, calls: make(chan string, callsMax),
-		calling: map[string]bool{}, asked: map[[federation.IDSize]byte]chan answer{},
+		calling: map[string]bool{}, asked: map[[federation.IDSize]byte]asked{},
 		serving: make(chan struct{}, servingMax),
 	}
 	s.setTerm(t)
@@ -248,6 +255,7 @@ func (t *term) join(ctx context.Context, region federation.Region) {
 	p := &peer{
 		region: region, wake: make(chan struct{}, 1), queries: make(chan outgoing, queriesMax),
 		inbound: make(chan inboundBatch, inboundMax), ackDue: make(chan struct{}, 1),
+		serving: make(chan struct{}, servingEach),
 	}
 	t.peers[region] = p
 	t.work.Go(func() error { return t.send(ctx, p) })
@@ -291,6 +299,9 @@ func (s *Settler) Notify(e ledger.Effects) {
 	for _, l := range e.Lost {
 		s.Metrics.refused(l.Peer, l.Why)
 		s.Audit("parcel_lost", slog.String("peer", string(l.Peer)), slog.String("reason", string(l.Why)))
+	}
+	for _, x := range e.Strangers {
+		t.stranger(x)
 	}
 }
 

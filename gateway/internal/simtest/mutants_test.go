@@ -30,6 +30,7 @@ type edit struct{ file, before, after string }
 // mutant is a planted bug.
 type mutant struct {
 	name, about string
+	test        string // of a removed check: the package and the tests that see it; empty: the simulation does
 	edits       []edit
 }
 
@@ -56,6 +57,8 @@ func readMutant(path string) (mutant, error) {
 			part = nil
 		case part != nil:
 			*part += text
+		case strings.HasPrefix(word, "test "):
+			m.test = strings.TrimPrefix(word, "test ")
 		case strings.HasPrefix(word, "file "):
 			file = strings.TrimPrefix(word, "file ")
 		case word != "" && file == "":
@@ -197,7 +200,7 @@ func TestMutants(t *testing.T) {
 // seen at once.
 func TestPatches(t *testing.T) {
 	root := moduleRoot(t)
-	for _, m := range allMutants(t) {
+	for _, m := range append(allMutants(t), mutantsOf(t, "checks")...) {
 		if _, err := m.overlay(root, t.TempDir()); err != nil {
 			t.Error(err)
 		}
@@ -215,7 +218,12 @@ func moduleRoot(t *testing.T) string {
 
 func allMutants(t *testing.T) []mutant {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join("testdata", "mutants", "*.patch"))
+	return mutantsOf(t, "mutants")
+}
+
+func mutantsOf(t *testing.T, folder string) []mutant {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", folder, "*.patch"))
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no mutants: %v", err)
 	}

@@ -1,0 +1,35 @@
+package ledger
+
+import "gongji/federation"
+
+// Reasons of a Stranger; stable, they name counters and audit lines.
+const (
+	StrangerHold       = "hold_not_own"       // asks for, decides on or speaks of a hold that is not its own
+	StrangerPayment    = "payment_not_own"    // answers for a leg that it is not the home of
+	StrangerGrant      = "grant_not_own"      // speaks of a grant that is not its own, or of its own people's
+	StrangerMandate    = "mandate_not_own"    // the same of a mandate
+	StrangerRefund     = "refund_not_own"     // wants back what it did not take, or answers for another's refund
+	StrangerUnknown    = "hold_refused"       // asks for a hold under a grant that is none, another person's, or unticketed
+	StrangerIll        = "not_understood"     // a body that cannot be understood, or does not travel on a link
+	StrangerImpossible = "impossible"         // an amount, a time or a state that nobody honest can say
+	StrangerForked     = "forked"             // the same number with another content
+	StrangerReconcile  = "before_reconciling" // asks for a hold before both sides have reconciled
+)
+
+// Stranger is a message that the log has refused, since its sender may not say such a thing: it has changed nothing. ID
+// is what it named.
+type Stranger struct {
+	Peer   federation.Region
+	Reason string
+	ID     string
+}
+
+// strangersMax bounds those of one entry: a parcel of such messages is told in numbers by the first of them.
+const strangersMax = 1024
+
+func (x *tx) stranger(peer federation.Region, reason, id string) {
+	if peer == x.l.cfg.Self || len(x.l.effects.Strangers) >= strangersMax {
+		return
+	}
+	x.l.effects.Strangers = append(x.l.effects.Strangers, Stranger{peer, reason, id})
+}

@@ -1,0 +1,17 @@
+package settle
+
+import (
+	"log/slog"
+
+	"gongji/gateway/internal/ledger"
+)
+
+// stranger audits a message that the log has refused: its sender speaks of what is not its own.
+func (t *term) stranger(x ledger.Stranger) {
+	t.s.Metrics.messageRefused(x.Peer, x.Reason)
+	t.s.Audit("message_refused", slog.String("peer", string(x.Peer)), slog.String("reason", x.Reason),
+		slog.String("id", x.ID))
+	if p := t.peer(x.Peer); p != nil {
+		p.waste.spend(t.s.Now(), costEntry)
+	}
+}
