@@ -63,6 +63,14 @@ func bodies() []*wirepb.Body {
 			}},
 			Next: "k",
 		}}},
+		{Kind: &wirepb.Body_TraceAsk{TraceAsk: &wirepb.TraceAsk{PaymentId: "p-1"}}},
+		{Kind: &wirepb.Body_TraceAnswer{TraceAnswer: &wirepb.TraceAnswer{
+			Events: []*wirepb.TraceEvent{{
+				Time: 1, Node: "n-1", What: "hold h-1", FromState: "requested", ToState: "placed", MessageId: "1", SignedBy: "310000",
+				Verified: 1,
+			}},
+			More: true,
+		}}},
 		{Kind: &wirepb.Body_LookUp{LookUp: &wirepb.LookUp{
 			PaymentId: "p-1", Amount: 1, SelfBorne: 2, OwnAccountPaid: 3, Credential: "e_credential", RemoteUse: true,
 			Grants: []string{"g-1"}, Named: true, Expires: 9,

@@ -56,6 +56,8 @@ type Body struct {
 	//	*Body_CheckPersonAnswer
 	//	*Body_StatementAsk
 	//	*Body_StatementAnswer
+	//	*Body_TraceAsk
+	//	*Body_TraceAnswer
 	Kind          isBody_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -339,6 +341,24 @@ func (x *Body) GetStatementAnswer() *StatementAnswer {
 	return nil
 }
 
+func (x *Body) GetTraceAsk() *TraceAsk {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_TraceAsk); ok {
+			return x.TraceAsk
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetTraceAnswer() *TraceAnswer {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_TraceAnswer); ok {
+			return x.TraceAnswer
+		}
+	}
+	return nil
+}
+
 type isBody_Kind interface {
 	isBody_Kind()
 }
@@ -449,6 +469,14 @@ type Body_StatementAnswer struct {
 	StatementAnswer *StatementAnswer `protobuf:"bytes,47,opt,name=statement_answer,json=statementAnswer,proto3,oneof"`
 }
 
+type Body_TraceAsk struct {
+	TraceAsk *TraceAsk `protobuf:"bytes,48,opt,name=trace_ask,json=traceAsk,proto3,oneof"`
+}
+
+type Body_TraceAnswer struct {
+	TraceAnswer *TraceAnswer `protobuf:"bytes,49,opt,name=trace_answer,json=traceAnswer,proto3,oneof"`
+}
+
 func (*Body_HoldRequest) isBody_Kind() {}
 
 func (*Body_HoldAnswer) isBody_Kind() {}
@@ -500,6 +528,10 @@ func (*Body_CheckPersonAnswer) isBody_Kind() {}
 func (*Body_StatementAsk) isBody_Kind() {}
 
 func (*Body_StatementAnswer) isBody_Kind() {}
+
+func (*Body_TraceAsk) isBody_Kind() {}
+
+func (*Body_TraceAnswer) isBody_Kind() {}
 
 // HoldRequest asks a payer's home to hold. Persons: the beneficiary.
 type HoldRequest struct {
@@ -2593,12 +2625,211 @@ func (x *StatementEntry) GetKey() string {
 	return ""
 }
 
+// TraceAsk asks a region that takes part in a payment what it has recorded of it (R-27). A region that the payment does
+// not concern is answered as if there were nothing.
+type TraceAsk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PaymentId     string                 `protobuf:"bytes,1,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceAsk) Reset() {
+	*x = TraceAsk{}
+	mi := &file_wire_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceAsk) ProtoMessage() {}
+
+func (x *TraceAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceAsk.ProtoReflect.Descriptor instead.
+func (*TraceAsk) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *TraceAsk) GetPaymentId() string {
+	if x != nil {
+		return x.PaymentId
+	}
+	return ""
+}
+
+// TraceAnswer is what the region recorded, oldest first: its own transitions, and the messages between the two regions.
+type TraceAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*TraceEvent          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"` // there are more than an answer holds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceAnswer) Reset() {
+	*x = TraceAnswer{}
+	mi := &file_wire_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceAnswer) ProtoMessage() {}
+
+func (x *TraceAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceAnswer.ProtoReflect.Descriptor instead.
+func (*TraceAnswer) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *TraceAnswer) GetEvents() []*TraceEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *TraceAnswer) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type TraceEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          int64                  `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"` // microseconds since 1970
+	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`  // which led the answering region then
+	What          string                 `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`
+	FromState     string                 `protobuf:"bytes,4,opt,name=from_state,json=fromState,proto3" json:"from_state,omitempty"`
+	ToState       string                 `protobuf:"bytes,5,opt,name=to_state,json=toState,proto3" json:"to_state,omitempty"`
+	MessageId     string                 `protobuf:"bytes,6,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"` // from, to, epoch and number of a message
+	SignedBy      string                 `protobuf:"bytes,7,opt,name=signed_by,json=signedBy,proto3" json:"signed_by,omitempty"`    // the region whose signature proves it
+	Verified      uint32                 `protobuf:"varint,8,opt,name=verified,proto3" json:"verified,omitempty"`                   // 0: nothing signed stands here; 1: it verifies there and now; 2: it does not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceEvent) Reset() {
+	*x = TraceEvent{}
+	mi := &file_wire_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceEvent) ProtoMessage() {}
+
+func (x *TraceEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceEvent.ProtoReflect.Descriptor instead.
+func (*TraceEvent) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TraceEvent) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *TraceEvent) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *TraceEvent) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *TraceEvent) GetFromState() string {
+	if x != nil {
+		return x.FromState
+	}
+	return ""
+}
+
+func (x *TraceEvent) GetToState() string {
+	if x != nil {
+		return x.ToState
+	}
+	return ""
+}
+
+func (x *TraceEvent) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *TraceEvent) GetSignedBy() string {
+	if x != nil {
+		return x.SignedBy
+	}
+	return ""
+}
+
+func (x *TraceEvent) GetVerified() uint32 {
+	if x != nil {
+		return x.Verified
+	}
+	return 0
+}
+
 var File_wire_proto protoreflect.FileDescriptor
 
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\x0egongji.wire.v1\"\x9f\r\n" +
+	"wire.proto\x12\x0egongji.wire.v1\"\x9a\x0e\n" +
 	"\x04Body\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12@\n" +
 	"\fhold_request\x18\n" +
@@ -2629,7 +2860,9 @@ const file_wire_proto_rawDesc = "" +
 	"\fcheck_person\x18, \x01(\v2\x1b.gongji.wire.v1.CheckPersonH\x00R\vcheckPerson\x12S\n" +
 	"\x13check_person_answer\x18- \x01(\v2!.gongji.wire.v1.CheckPersonAnswerH\x00R\x11checkPersonAnswer\x12C\n" +
 	"\rstatement_ask\x18. \x01(\v2\x1c.gongji.wire.v1.StatementAskH\x00R\fstatementAsk\x12L\n" +
-	"\x10statement_answer\x18/ \x01(\v2\x1f.gongji.wire.v1.StatementAnswerH\x00R\x0fstatementAnswerB\x06\n" +
+	"\x10statement_answer\x18/ \x01(\v2\x1f.gongji.wire.v1.StatementAnswerH\x00R\x0fstatementAnswer\x127\n" +
+	"\ttrace_ask\x180 \x01(\v2\x18.gongji.wire.v1.TraceAskH\x00R\btraceAsk\x12@\n" +
+	"\ftrace_answer\x181 \x01(\v2\x1b.gongji.wire.v1.TraceAnswerH\x00R\vtraceAnswerB\x06\n" +
 	"\x04kind\"\x84\x02\n" +
 	"\vHoldRequest\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n" +
@@ -2812,7 +3045,25 @@ const file_wire_proto_rawDesc = "" +
 	"\x06amount\x18\n" +
 	" \x01(\x03R\x06amount\x12\x16\n" +
 	"\x06status\x18\v \x01(\tR\x06status\x12\x10\n" +
-	"\x03key\x18\f \x01(\tR\x03keyB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
+	"\x03key\x18\f \x01(\tR\x03key\")\n" +
+	"\bTraceAsk\x12\x1d\n" +
+	"\n" +
+	"payment_id\x18\x01 \x01(\tR\tpaymentId\"U\n" +
+	"\vTraceAnswer\x122\n" +
+	"\x06events\x18\x01 \x03(\v2\x1a.gongji.wire.v1.TraceEventR\x06events\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xda\x01\n" +
+	"\n" +
+	"TraceEvent\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12\x1d\n" +
+	"\n" +
+	"from_state\x18\x04 \x01(\tR\tfromState\x12\x19\n" +
+	"\bto_state\x18\x05 \x01(\tR\atoState\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x06 \x01(\tR\tmessageId\x12\x1b\n" +
+	"\tsigned_by\x18\a \x01(\tR\bsignedBy\x12\x1a\n" +
+	"\bverified\x18\b \x01(\rR\bverifiedB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
@@ -2826,7 +3077,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_wire_proto_goTypes = []any{
 	(*Body)(nil),              // 0: gongji.wire.v1.Body
 	(*HoldRequest)(nil),       // 1: gongji.wire.v1.HoldRequest
@@ -2858,6 +3109,9 @@ var file_wire_proto_goTypes = []any{
 	(*StatementAsk)(nil),      // 27: gongji.wire.v1.StatementAsk
 	(*StatementAnswer)(nil),   // 28: gongji.wire.v1.StatementAnswer
 	(*StatementEntry)(nil),    // 29: gongji.wire.v1.StatementEntry
+	(*TraceAsk)(nil),          // 30: gongji.wire.v1.TraceAsk
+	(*TraceAnswer)(nil),       // 31: gongji.wire.v1.TraceAnswer
+	(*TraceEvent)(nil),        // 32: gongji.wire.v1.TraceEvent
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: gongji.wire.v1.Body.hold_request:type_name -> gongji.wire.v1.HoldRequest
@@ -2886,14 +3140,17 @@ var file_wire_proto_depIdxs = []int32{
 	18, // 23: gongji.wire.v1.Body.check_person_answer:type_name -> gongji.wire.v1.CheckPersonAnswer
 	27, // 24: gongji.wire.v1.Body.statement_ask:type_name -> gongji.wire.v1.StatementAsk
 	28, // 25: gongji.wire.v1.Body.statement_answer:type_name -> gongji.wire.v1.StatementAnswer
-	13, // 26: gongji.wire.v1.Ticket.offers:type_name -> gongji.wire.v1.Offer
-	14, // 27: gongji.wire.v1.Ticket.declines:type_name -> gongji.wire.v1.GrantDecline
-	29, // 28: gongji.wire.v1.StatementAnswer.entries:type_name -> gongji.wire.v1.StatementEntry
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	30, // 26: gongji.wire.v1.Body.trace_ask:type_name -> gongji.wire.v1.TraceAsk
+	31, // 27: gongji.wire.v1.Body.trace_answer:type_name -> gongji.wire.v1.TraceAnswer
+	13, // 28: gongji.wire.v1.Ticket.offers:type_name -> gongji.wire.v1.Offer
+	14, // 29: gongji.wire.v1.Ticket.declines:type_name -> gongji.wire.v1.GrantDecline
+	29, // 30: gongji.wire.v1.StatementAnswer.entries:type_name -> gongji.wire.v1.StatementEntry
+	32, // 31: gongji.wire.v1.TraceAnswer.events:type_name -> gongji.wire.v1.TraceEvent
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -2928,6 +3185,8 @@ func file_wire_proto_init() {
 		(*Body_CheckPersonAnswer)(nil),
 		(*Body_StatementAsk)(nil),
 		(*Body_StatementAnswer)(nil),
+		(*Body_TraceAsk)(nil),
+		(*Body_TraceAnswer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2935,7 +3194,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
