@@ -122,7 +122,9 @@ func (x *tx) do(now time.Time, h *HoldRecord, actions []hold.Action) {
 		case hold.Free:
 		}
 		x.recount(h)
+		h.Moments = moments(h.Moments, now, uint8(h.State))
 	}
+	h.Moments = moments(h.Moments, now, uint8(h.State))
 	x.recount(h)
 	x.post(h)
 	x.keepCall(h)

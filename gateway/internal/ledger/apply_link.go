@@ -36,7 +36,8 @@ func (x *tx) send(to federation.Region, body *wirepb.Body, persons *Bundle, who 
 	}
 	link.Out = link.Out.Next(x.l.cfg.Hash, federation.ContentDigest(x.l.cfg.Hash, data, digest))
 	put(x, x.l.links, string(to), link)
-	m := OutMessage{Chain: link.Out.Chain, Body: data, Persons: persons}
+	m := OutMessage{Chain: link.Out.Chain, Body: data, Persons: persons, At: x.now}
+	x.about(body, Place{Sent: true, Peer: to, Epoch: link.Out.Epoch, Number: link.Out.Last}, 0)
 	x.Set(stateKey(keyOut, numbered(to, link.Out.Epoch, link.Out.Last)), record.Encode(&m))
 	x.l.effects.Peers = appendOnce(x.l.effects.Peers, to)
 }
@@ -101,7 +102,7 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 				first = m.Number
 			}
 			put(x, x.l.links, string(peer), link)
-			x.consume(now, peer, m)
+			x.consume(now, peer, m, first)
 			applied = append(applied, m.kept())
 		case federation.NewEpoch:
 			link.NewEpoch = max(link.NewEpoch, p.Epoch)
@@ -133,7 +134,7 @@ func (m *Inbound) kept() Inbound {
 
 // consume gives a numbered message its meaning. One that cannot be understood is set aside and answered; the messages
 // behind it go on.
-func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound) {
+func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound, first uint64) {
 	body, err := wire.Decode(m.Body)
 	if err != nil || !wellFormed(body) {
 		x.stranger(peer, StrangerIll, strconv.FormatUint(m.Number, 10))
@@ -143,6 +144,7 @@ func (x *tx) consume(now time.Time, peer federation.Region, m *Inbound) {
 		}}}, nil, nil)
 		return
 	}
+	x.about(body, Place{Peer: peer, Epoch: x.link(peer).In.Epoch, Number: m.Number}, first)
 	x.handle(now, peer, body, m)
 }
 

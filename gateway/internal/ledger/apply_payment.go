@@ -158,7 +158,9 @@ func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 	if p.State != payment.Requested {
 		// Nobody will be asked with this ticket any more. What only a hold request carries need not be written again with
 		// every step: the payers' homes keep it as evidence. A completion brings its own ticket, for the same person.
-		p.Ticket = nil
+		if len(p.Legs) == 0 || p.asksOthers() || p.Beneficiary.Region == string(x.l.cfg.Self) {
+			p.Ticket = nil // it is evidence with the hold requests that were sent, or this region's own word
+		}
 		if p.CompletableUntil().IsZero() {
 			p.Persons, p.Beneficiary.Sealed = Bundle{}, nil
 		}
@@ -166,6 +168,7 @@ func (x *tx) actOnPayment(p *PaymentRecord, effects []payment.Effect) {
 	wake := p.Wake()
 	x.wake(duePayment, p.ID, p.Due, wake)
 	p.Due = wake
+	p.Moments = moments(p.Moments, x.now, uint8(p.State))
 	put(x, x.l.payments, p.ID, p)
 	x.l.effects.Payments = appendOnce(x.l.effects.Payments, p.ID)
 	if p.Premium != "" {
@@ -195,6 +198,16 @@ func (x *tx) tell(p *PaymentRecord, e payment.Effect) {
 			HoldId: l.HoldID, PaymentId: p.ID, ActId: actID(l), Declined: nothingCame(p, l),
 		}}}, nil, nil)
 	}
+}
+
+// asksOthers reports whether a payer of another region was asked.
+func (p *PaymentRecord) asksOthers() bool {
+	for i := range p.Legs {
+		if p.Legs[i].Region != string(regionOfID(p.ID)) {
+			return true
+		}
+	}
+	return false
 }
 
 // nothingCame reports whether a leg that is given back stands in no answer, and so in no statement: of a payment that

@@ -57,6 +57,7 @@ func (x *tx) actOnRefund(r *RefundRecord, tell []int) {
 	wake := r.Wake()
 	x.wake(dueRefund, r.ID, r.Due, wake)
 	r.Due = wake
+	r.Moments = moments(r.Moments, x.now, uint8(r.State()))
 	put(x, x.l.refunds, r.ID, r)
 	x.l.effects.Payments = appendOnce(x.l.effects.Payments, r.PaymentID)
 }

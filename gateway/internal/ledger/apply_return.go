@@ -64,6 +64,7 @@ func (x *tx) doReturn(now time.Time, h *HoldRecord, r *ReturnRecord, actions []r
 	x.keepReturnCall(h, r)
 	x.wake(dueReturn, r.key(), r.Due, r.WakeAt)
 	r.Due = r.WakeAt
+	r.Moments = moments(r.Moments, x.now, uint8(r.State))
 	put(x, x.l.returns, r.key(), r)
 }
 

@@ -126,6 +126,8 @@ func newCommand(k Kind) Command {
 		return newPlatformCommand(k)
 	case KindNameKeys, KindStartRotation, KindConfirmKey, KindStageRotation, KindRotatePage:
 		return newKeysCommand(k)
+	case KindLed, KindCutArchive, KindSealArchive, KindDropArchive:
+		return newArchiveCommand(k)
 	}
 	return newOperatorCommand(k)
 }

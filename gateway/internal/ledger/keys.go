@@ -14,6 +14,8 @@ const (
 	keyLink     = 'l' // region → link
 	keyOut      = 'o' // region, epoch, number → OutMessage; it stays as evidence when the receiver has it
 	keyReceipt  = 'V' // region, epoch, number acked → Receipt
+	keySubject  = 'I' // id of a payment, grant or mandate, place of a message about it → first number of its Evidence
+	keyArchive  = 'E' // l, time → who led from then on; a, number → ArchiveRecord; p → ArchivePlace
 	keyEvidence = 'e' // region, epoch, number of the first message → evidence
 	keyPayment  = 'p' // payment id → PaymentRecord
 	keyBill     = 'b' // institution, bill id → billRecord

@@ -278,6 +278,9 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	case *Complete:
 		return x.complete(now, c)
 	}
+	if out, done := x.applyArchive(now, cmd); done {
+		return out
+	}
 	if out, done := x.dispatchLife(now, cmd); done {
 		return out
 	}

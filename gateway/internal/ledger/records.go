@@ -31,6 +31,7 @@ type PaymentRecord struct {
 	Refunds     int          // how many refunds it has
 	// DecideWithin is how long the platform may think, by its request; a completion without its own has the same.
 	DecideWithin time.Duration
+	Moments      []Moment
 }
 
 // Walk is the record.Record of a PaymentRecord.
@@ -52,6 +53,7 @@ func (p *PaymentRecord) Walk(c *record.Coder) {
 	record.Str(c, &p.Premium)
 	record.Int(c, &p.Refunds)
 	record.Int(c, &p.DecideWithin)
+	record.List(c, &p.Moments)
 }
 
 func walkPayment(c *record.Coder, p *payment.Payment) {
@@ -121,6 +123,7 @@ type HoldRecord struct {
 	Verdict     *Verdict     // what the rules said; nil before they were asked, or where there was nothing to ask about
 	Void        bool         // nothing came of its payment: it stands in no statement
 	Posted      uint64       // the kinds of movement that stand in the payer's statement, a bit each
+	Moments     []Moment
 }
 
 // Walk is the record.Record of a HoldRecord.
@@ -144,6 +147,7 @@ func (h *HoldRecord) Walk(c *record.Coder) {
 	record.Int(c, &h.Refunding)
 	c.Bool(&h.Void)
 	c.U64(&h.Posted)
+	record.List(c, &h.Moments)
 }
 
 func walkHold(c *record.Coder, h *hold.Hold) {
@@ -275,6 +279,7 @@ type OutMessage struct {
 	Chain   [federation.HashSize]byte
 	Body    []byte
 	Persons *Bundle
+	At      time.Time
 }
 
 // Walk is the record.Record of an OutMessage.
@@ -282,6 +287,7 @@ func (m *OutMessage) Walk(c *record.Coder) {
 	c.Fixed(m.Chain[:])
 	c.Bytes(&m.Body)
 	record.Opt(c, &m.Persons)
+	c.Time(&m.At)
 }
 
 // Receipt is a peer's signed word that its log has everything up to a number of this region's, with this content. It

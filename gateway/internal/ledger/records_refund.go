@@ -13,6 +13,7 @@ type RefundRecord struct {
 	refund.Refund
 	Request Request
 	Due     time.Time // the deadline that stands in the state
+	Moments []Moment
 }
 
 // Walk is the record.Record of a RefundRecord.
@@ -35,6 +36,7 @@ func (r *RefundRecord) Walk(c *record.Coder) {
 	c.Bool(&r.Alarmed)
 	c.Sub(&r.Request)
 	c.Time(&r.Due)
+	record.List(c, &r.Moments)
 }
 
 // ReturnRecord is one refund of one hold as the payer's home keeps it.
@@ -43,6 +45,7 @@ type ReturnRecord struct {
 	OpenInHold money.Amount // what stands in its hold as on its way
 	BackInHold money.Amount // what stands in its hold as back
 	Due        time.Time    // the deadline that stands in the state
+	Moments    []Moment
 }
 
 // Walk is the record.Record of a ReturnRecord.
@@ -62,6 +65,7 @@ func (r *ReturnRecord) Walk(c *record.Coder) {
 	record.Int(c, &r.OpenInHold)
 	record.Int(c, &r.BackInHold)
 	c.Time(&r.Due)
+	record.List(c, &r.Moments)
 }
 
 // key is the return's place in the state, and its name among the calls to a core: no hold's id begins as it does.

@@ -103,7 +103,7 @@ func sampleParcel() Parcel {
 // sampleCommands are one of each kind.
 func sampleCommands() []Command {
 	facts := sampleFacts()
-	return append(append(operatorCommands(), keysCommands()...), []Command{
+	return append(append(append(sampleArchiveCommands(), operatorCommands()...), keysCommands()...), []Command{
 		&Tick{},
 		&CreatePayment{
 			sampleRequest(), "p-1", samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient", "visit",
@@ -206,11 +206,13 @@ func sampleRecords() []sample {
 			samplePayment(), sampleRequest(), samplePerson(), sampleBundle(), "e_credential", "H1", "hospital", "outpatient",
 			"visit", 20_001, sampleBill(), []byte("ticket"), 150, sampleTime(9), "premium", 3,
 			time.Minute,
+			[]Moment{{sampleTime(1), 2}},
 		}),
 		of("hold", HoldRecord{
 			sampleHold(), "n-1", "n-2", "outpatient", "H1", "visit", 2026, "payer", "name", sampleTime(5), 140, 130, true,
 			sampleTime(6), sampleVerdict(),
 			true, 6,
+			[]Moment{{sampleTime(2), 3}, {sampleTime(3), 4}},
 		}),
 		of("use", useRecord{money.Amount(5)}),
 		of("bill", billRecord{money.Amount(6)}),
@@ -224,7 +226,7 @@ func sampleRecords() []sample {
 			77, 3, 4, 1,
 		}),
 		of("receipt", Receipt{sampleTime(1), 5, []byte("header"), []byte("signature"), 2, 6, true}),
-		of("message", OutMessage{sampleHash(1), []byte("body"), &bundle}),
+		of("message", OutMessage{sampleHash(1), []byte("body"), &bundle, sampleTime(2)}),
 		of("evidence", Evidence{sampleTime(1), sampleParcel()}),
 		of("grant", GrantRecord{
 			grant.Grant{
@@ -240,7 +242,7 @@ func sampleRecords() []sample {
 			3, "110000", "masked", "name", "n-2", "parent", "counter", 300, 1000, "balance", "request",
 			"renounced", sampleTime(2), true, "010-12393",
 		}),
-		of("refund", RefundRecord{sampleRefund(), sampleRequest(), sampleTime(3)}),
+		of("refund", RefundRecord{sampleRefund(), sampleRequest(), sampleTime(3), []Moment{{sampleTime(4), 1}}}),
 		of("return", ReturnRecord{
 			refund.Return{
 				RefundID: "r-1-1", HoldID: "h-1-1", Origin: "310000", Amount: 50, State: refund.ReturnVoiding,
@@ -248,6 +250,7 @@ func sampleRecords() []sample {
 				Alarmed: true, Wait: time.Second, WakeAt: sampleTime(3),
 			},
 			50, 60, sampleTime(4),
+			[]Moment{{sampleTime(5), 1}},
 		}),
 		of("rebuild", RebuildRecord{"310000", sampleTime(1), "g-1", 7, sampleTime(2)}),
 		of("sweep", SweepRecord{20_001, SweepPayers, []byte("a"), 7, 2, 20_000, sampleTime(4)}),
@@ -258,6 +261,7 @@ func sampleRecords() []sample {
 	}
 	out = append(append(out, samplePremiums()...), sampleKeys())
 	out = append(out, operatorRecords()...)
+	out = append(out, sampleArchives()...)
 	for _, c := range sampleCommands() {
 		out = append(out, sample{
 			"command " + string('0'+rune(c.Kind())/10) + string('0'+rune(c.Kind())%10), c,

@@ -185,6 +185,11 @@ func (s *Settler) lead(ctx context.Context, changed <-chan struct{}) error {
 		}
 		return nil
 	})
+	g.Go(func() error {
+		// Who leads stands in the log, for traces. A leader that cannot write it has nothing else to write either.
+		_ = t.propose(work, &ledger.Led{Node: s.Log.Status().ID})
+		return nil
+	})
 	g.Go(func() error { return t.members(work) })
 	g.Go(func() error { return t.tick(work) })
 	g.Go(func() error { return t.look(work) })
