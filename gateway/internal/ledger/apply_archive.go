@@ -142,7 +142,7 @@ func (x *tx) drop(s *Span, left int) int {
 		lo, hi := s.bounds(prefix)
 		x.Scan(lo, hi, func(key, value []byte) bool {
 			keys = append(keys, append([]byte(nil), key...))
-			keys = append(keys, x.indexOf(prefix, s.Peer, key, value)...)
+			keys = append(keys, x.leading(prefix, s.Peer, key, value)...)
 			left--
 			return left > 0 && x.err == nil
 		})
@@ -156,8 +156,8 @@ func (x *tx) drop(s *Span, left int) int {
 	return left
 }
 
-// indexOf are the keys of the index that lead to a record.
-func (x *tx) indexOf(prefix byte, peer federation.Region, key, value []byte) [][]byte {
+// leading are the keys of the index that lead to a record.
+func (x *tx) leading(prefix byte, peer federation.Region, key, value []byte) [][]byte {
 	numbers := key[1+len(peer):]
 	place := Place{Peer: peer, Epoch: binary.BigEndian.Uint64(numbers), Number: binary.BigEndian.Uint64(numbers[8:])}
 	var keys [][]byte
