@@ -54,6 +54,8 @@ type Config struct {
 	Timing    Timing     `yaml:"timing"`     // time limits
 	Sweep     Sweep      `yaml:"sweep"`      // the daily sweep of grants
 	Audit     Audit      `yaml:"audit"`      // the audit log
+	Operators Operators  `yaml:"operators"`  // who may ask the operators' listener
+	AdminTLS  APITLS     `yaml:"admin_tls"`  // of the operators' listener; empty: plain HTTP, on loopback
 
 	// ListenAnywhere is how an operator says that the plain API and the admin listener are behind
 	// something that guards them. Without it both must stand on loopback.
@@ -173,6 +175,14 @@ type Audit struct {
 	KeepDays   int    `yaml:"keep_days"`   // lines stay in the state at least that long
 }
 
+// Operators says how a region's operators come to be. They stand in the replicated state; here is only the beginning.
+type Operators struct {
+	// None asks nobody who he is: for a testnet, on loopback listeners only.
+	None bool `yaml:"none"`
+	// File names the first security officers, two at least: brought in while the region has fewer than two.
+	File string `yaml:"file"`
+}
+
 // Default is what a field has when the file leaves it out. It is not valid by itself: who and where
 // a node is must be said.
 func Default() Config {
@@ -276,7 +286,8 @@ func (c Config) Peer(id string) (Peer, bool) {
 func resolve(c *Config, dir string) {
 	paths := []*string{
 		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile, &c.Adapter.PeopleFile,
-		&c.RulesFile, &c.Audit.ArchiveDir, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
+		&c.RulesFile, &c.Audit.ArchiveDir, &c.Operators.File, &c.AdminTLS.CertFile, &c.AdminTLS.KeyFile,
+		&c.AdminTLS.ClientCAFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
 		&c.APITLS.CertFile, &c.APITLS.KeyFile, &c.APITLS.ClientCAFile,
 		&c.Front.CertFile, &c.Front.KeyFile, &c.Front.ClientCAFile, &c.National.SecretsFile,
 	}

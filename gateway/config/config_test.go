@@ -37,7 +37,7 @@ func TestSampleShowsDefaults(t *testing.T) {
 	c.Region, c.NodeID, c.DataDir = "", "", ""
 	c.Listen, c.Peers, c.Platforms, c.TLS = config.Listen{}, nil, nil, config.TLS{}
 	c.Kafka.Brokers, c.Directory.File, c.Directory.Roots = nil, "", nil
-	c.Keys.Dir, c.Keys.KEKFile = "", ""
+	c.Keys.Dir, c.Keys.KEKFile, c.Operators.File = "", "", ""
 	got, want := encode(t, c), encode(t, config.Default())
 	if got != want {
 		t.Errorf("the sample's defaults differ from the program's:\n%s\nwant:\n%s", got, want)
@@ -170,6 +170,14 @@ func TestValidate(t *testing.T) {
 		{"platforms[0].role", func(c *config.Config) { c.Platforms[0].Role = "root" }},
 		{"tls.ca_file", func(c *config.Config) { c.TLS.CAFile = "" }},
 		{"api_tls", func(c *config.Config) { c.APITLS.CertFile = "x" }},
+		{"operators.file", func(c *config.Config) { c.Operators.File = "" }},
+		{"operators.file", func(c *config.Config) { c.Operators.None = true }},
+		{"operators.none", func(c *config.Config) {
+			c.Operators = config.Operators{None: true}
+			c.Listen.Admin, c.ListenAnywhere = "0.0.0.0:81", true
+		}},
+		{"admin_tls", func(c *config.Config) { c.AdminTLS.KeyFile = "x" }},
+		{"audit.keep_days", func(c *config.Config) { c.Audit.KeepDays = 0 }},
 		{"log.level", func(c *config.Config) { c.Log.Level = "INFO" }},
 		{"tuning.linger", func(c *config.Config) { c.Tuning.Linger = -1 }},
 		{"tuning.segment_bytes", func(c *config.Config) { c.Tuning.SegmentBytes = 1 }},

@@ -59,6 +59,10 @@ func (c Config) Validate() error {
 	c.validatePlatforms(&p)
 	c.validateTLS(&p)
 	c.validateFront(&p)
+	p.check(!c.Operators.None || loopback(c.Listen.Admin), "operators.none",
+		"is allowed only where listen.admin is a loopback address")
+	p.check(c.Operators.None == (c.Operators.File == ""), "operators.file",
+		"must name the first security officers; or, on a testnet, operators.none instead")
 	c.Tuning.validate(&p)
 	c.Timing.validate(&p)
 	p.check(c.Sweep.FromHour >= 0 && c.Sweep.FromHour < 24, "sweep.from_hour", "must be 0 to 23")
@@ -103,8 +107,8 @@ func (c Config) validateAddresses(p *problems) {
 		p.add("listen.api", "is not loopback and has no mutual TLS: set api_tls with client_ca_file, or listen_anywhere if "+
 			"something else guards it")
 	}
-	if hostPort(c.Listen.Admin) && !loopback(c.Listen.Admin) {
-		p.add("listen.admin", "is not loopback: set listen_anywhere if something else guards it")
+	if c.AdminTLS.CertFile == "" && hostPort(c.Listen.Admin) && !loopback(c.Listen.Admin) {
+		p.add("listen.admin", "is not loopback and has no TLS: set admin_tls, or listen_anywhere if something else guards it")
 	}
 }
 
@@ -160,6 +164,9 @@ func (c Config) validateTLS(p *problems) {
 	p.check(c.TLS.KeyFile != "", "tls.key_file", "is missing")
 	p.check(c.TLS.CAFile != "", "tls.ca_file", "is missing")
 	p.check((c.APITLS.CertFile == "") == (c.APITLS.KeyFile == ""), "api_tls", "needs both cert_file and key_file, or none")
+	p.check((c.AdminTLS.CertFile == "") == (c.AdminTLS.KeyFile == ""), "admin_tls",
+		"needs both cert_file and key_file, or none")
+	p.check(c.AdminTLS.ClientCAFile == "" || c.AdminTLS.CertFile != "", "admin_tls.client_ca_file", "needs cert_file")
 	p.check(c.APITLS.ClientCAFile == "" || c.APITLS.CertFile != "", "api_tls.client_ca_file", "needs cert_file")
 }
 

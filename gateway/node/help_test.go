@@ -138,6 +138,7 @@ func (f *field) places(code federation.Region, n int, people ...config.Person) [
 			ID: f.keys.Roots.Keys[0].ID, Public: base64.StdEncoding.EncodeToString(f.keys.Roots.Keys[0].Public),
 		}}
 		c.Adapter.PeopleFile, c.Unsigned = file, true
+		c.Operators.None = true
 		p.cfg = c
 		p.deps = node.Deps{
 			Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

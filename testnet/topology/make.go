@@ -299,7 +299,7 @@ func (m *making) config(n Node) config.Config {
 	c.Adapter.PeopleFile = filepath.Join(region, peopleName)
 	c.RulesFile = filepath.Join(region, rulesName)
 	c.TLS = config.TLS{CertFile: certName, KeyFile: keyName, CAFile: filepath.Join(region, caName)}
-	c.Unsigned = true
+	c.Unsigned, c.Operators.None = true, true
 	c.Tuning.SegmentBytes = 8 << 20 // raft-wal preallocates it
 	c.Tuning.MemtableBytes = 16 << 20
 	c.Tuning.CacheBytes = 32 << 20

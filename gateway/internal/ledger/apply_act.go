@@ -135,4 +135,3 @@ func (v View) Act(id string) (*ActRecord, error) { return read[ActRecord](v.r, k
 
 // Acts visits all acts in the order of their ids.
 func (v View) Acts(visit func(*ActRecord) bool) error { return each(v.r, keyAct, visit) }
-

@@ -263,4 +263,3 @@ func (v View) Operators(visit func(*OperatorRecord) bool) error { return each(v.
 func (v View) Session(digest [32]byte) (*SessionRecord, error) {
 	return read[SessionRecord](v.r, keySession, string(digest[:]))
 }
-
