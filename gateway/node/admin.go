@@ -17,19 +17,22 @@ import (
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/operator"
 	"gongji/gateway/internal/payment"
 	"gongji/gateway/internal/policy"
 )
 
-// The operators' listener stands on loopback, or where the operator has said that something guards it.
+// The operators' listener. Everything that is asked of it passes the guard (adminguard.go).
 
 const (
 	adminHeader  = 5 * time.Second
 	auditTimeout = 2 * time.Minute
+
+	adminHeaderMax = 16 << 10
 )
 
 func (n *Node) adminServer() *http.Server {
-	return &http.Server{Handler: n.Admin(), ReadHeaderTimeout: adminHeader}
+	return &http.Server{Handler: n.Admin(), ReadHeaderTimeout: adminHeader, MaxHeaderBytes: adminHeaderMax}
 }
 
 // adminRoute is one call of the operators' API: who may make it, and whether a second person must agree first.
@@ -37,44 +40,47 @@ type adminRoute struct {
 	pattern string
 	needs   duty
 	two     bool // done only when a second person has approved it
+	open    bool // asks for no session: what leads to one
+	alone   bool // must work without a leader: the session is read as this node has it
 	handler http.HandlerFunc
 }
 
 // duty is what a call asks of an operator; the roles are made of duties.
-type duty string
+type duty = operator.Duty
 
 // The duties.
 const (
-	dutyObserve duty = "observe" // sees how the region is, no personal data
-	dutyOperate duty = "operate" // changes how the region runs
-	dutySecure  duty = "secure"  // keys, directory, platforms, operators
-	dutyAudit   duty = "audit"   // reads records of persons, decisions and the audit log
+	dutyObserve = operator.Observe // sees how the region is, no personal data
+	dutyOperate = operator.Operate // changes how the region runs
+	dutySecure  = operator.Secure  // keys, directory, platforms, operators
+	dutyAudit   = operator.Audit   // reads records of persons, decisions and the audit log
 )
 
 // adminRoutes are all calls of the operators' API.
 func (n *Node) adminRoutes() []adminRoute {
 	routes := []adminRoute{
-		{pattern: "GET /admin/v1/status", needs: dutyObserve, handler: n.adminStatus},
+		{pattern: "GET /admin/v1/status", needs: dutyObserve, alone: true, handler: n.adminStatus},
 		{pattern: "GET /admin/v1/books", needs: dutyAudit, handler: n.adminBooks},
 		{pattern: "GET /admin/v1/audit", needs: dutyAudit, handler: n.adminAudit},
-		{pattern: "GET /admin/v1/digest", needs: dutyObserve, handler: n.adminDigest},
+		{pattern: "GET /admin/v1/digest", needs: dutyObserve, alone: true, handler: n.adminDigest},
 		{pattern: "GET /admin/v1/index", needs: dutyObserve, handler: n.adminIndex},
 		{pattern: "POST /admin/v1/index/rebuild", needs: dutyOperate, handler: n.adminRebuild},
 		{pattern: "POST /admin/v1/standing", needs: dutyOperate, handler: n.adminStanding},
 		{pattern: "POST /admin/v1/people", needs: dutyOperate, handler: n.adminPeople},
-		{pattern: "POST /admin/v1/clock/acknowledge", needs: dutyOperate, handler: n.adminClock},
-		{pattern: "/debug/pprof/", needs: dutyOperate, handler: pprof.Index},
-		{pattern: "/debug/pprof/profile", needs: dutyOperate, handler: pprof.Profile},
-		{pattern: "/debug/pprof/trace", needs: dutyOperate, handler: pprof.Trace},
+		{pattern: "POST /admin/v1/clock/acknowledge", needs: dutyOperate, alone: true, handler: n.adminClock},
+		{pattern: "/debug/pprof/", needs: dutyOperate, alone: true, handler: pprof.Index},
+		{pattern: "/debug/pprof/profile", needs: dutyOperate, alone: true, handler: pprof.Profile},
+		{pattern: "/debug/pprof/trace", needs: dutyOperate, alone: true, handler: pprof.Trace},
 	}
-	return slices.Concat(routes, n.rulesRoutes(), n.platformRoutes())
+	return slices.Concat(routes, n.rulesRoutes(), n.loginRoutes(), n.operatorRoutes(), n.actRoutes(), n.auditRoutes(),
+		n.holdRoutes(), n.platformRoutes())
 }
 
 // Admin is the operators' API of this node.
 func (n *Node) Admin() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range n.adminRoutes() {
-		mux.HandleFunc(r.pattern, r.handler)
+		mux.HandleFunc(r.pattern, n.guard(&r))
 	}
 	return mux
 }

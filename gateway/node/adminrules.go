@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
 	"strings"
@@ -154,17 +153,11 @@ func (n *Node) adminWithdrawRules(w http.ResponseWriter, r *http.Request) {
 	n.proposeRules(w, r, "rules_withdrawn", from, &ledger.WithdrawRules{From: from})
 }
 
-// proposeRules proposes a change of the rules, audits it, and answers with what came of it.
+// proposeRules proposes a change of the rules with its line of the audit log, and answers with what came of it.
 func (n *Node) proposeRules(w http.ResponseWriter, r *http.Request, event string, from policy.Date, c ledger.Command) {
 	ctx, cancel := context.WithTimeout(r.Context(), rulesTimeout)
 	defer cancel()
-	data, err := n.log.Propose(ctx, ledger.EncodeCommand(c))
-	var o ledger.Outcome
-	if err == nil {
-		o, err = ledger.DecodeOutcome(data)
-	}
-	n.audited(r.Context(), event, slog.String("effective_from", from.String()), slog.String("code", string(o.Code)),
-		slog.Bool("done", err == nil && o.Code == ""))
+	o, err := n.propose(ctx, event, from.String(), c)
 	switch {
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -58,7 +58,8 @@ func (n *Node) bootstrap(ctx context.Context) error {
 }
 
 func (n *Node) bring(ctx context.Context) error {
-	return errors.Join(n.bringPlatforms(ctx), n.bringRules(ctx), n.bringDirectory(ctx), n.bringPeople(ctx))
+	return errors.Join(n.bringPlatforms(ctx), n.bringRules(ctx), n.bringDirectory(ctx), n.bringPeople(ctx),
+		n.bringOfficers(ctx))
 }
 
 func (n *Node) put(ctx context.Context, c ledger.Command) error {

@@ -78,6 +78,8 @@ type Node struct {
 	ledger   *ledger.Ledger
 	settler  *settle.Settler
 	auditor  *auditor.Auditor
+	logins   *logins
+	officers []enrolled // of the operators' file
 	premiums *premium.Collector
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
@@ -105,7 +107,7 @@ func New(cfg config.Config, deps Deps) (*Node, error) {
 	if err := n.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openSettle, n.openFace} {
+	for _, step := range []func() error{n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openSettle, n.openFace} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.close())
 		}

@@ -26,6 +26,10 @@ func (n *Node) serve(ctx context.Context) error {
 			return err
 		}
 	}
+	adminTLS, err := n.adminTLS()
+	if err != nil {
+		return err
+	}
 	admin := n.adminServer()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.API, n.face.Server(), apiTLS) })
@@ -34,7 +38,7 @@ func (n *Node) serve(ctx context.Context) error {
 			return n.listen(ctx, n.cfg.Listen.APIFront, n.face.FrontServer(n.cfg.Front.Pins), frontTLS)
 		})
 	}
-	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.Admin, admin, nil) })
+	g.Go(func() error { return n.listen(ctx, n.cfg.Listen.Admin, admin, adminTLS) })
 	return g.Wait()
 }
 
@@ -104,6 +108,14 @@ func (n *Node) apiTLS() (*tls.Config, error) {
 		return nil, nil //nolint:nilnil // plain HTTP: on loopback, or behind a terminator that the operator named
 	}
 	return n.serverTLS(n.cfg.APITLS.CertFile, n.cfg.APITLS.KeyFile, n.cfg.APITLS.ClientCAFile)
+}
+
+func (n *Node) adminTLS() (*tls.Config, error) {
+	files := n.cfg.AdminTLS
+	if files.CertFile == "" {
+		return nil, nil //nolint:nilnil // plain HTTP: on loopback, or behind what the deployer named
+	}
+	return n.serverTLS(files.CertFile, files.KeyFile, files.ClientCAFile)
 }
 
 // readSecret reads a passphrase without its line end.

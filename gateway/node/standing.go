@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -74,7 +75,7 @@ func (n *Node) adminStanding(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	n.audited(r.Context(), "standing_set", slog.String("operator", change.Operator),
+	n.audited(r.Context(), "standing_set", slog.String("operator", cmp.Or(callerOf(r.Context()).name, change.Operator)),
 		slog.String("person", c.Person.Masked), slog.String("scheme", change.Scheme),
 		slog.String("status", change.Status), slog.String("refused", string(o.Code)))
 	if o.Code != "" {

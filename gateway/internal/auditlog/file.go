@@ -196,3 +196,27 @@ type FormatError struct{ Row int }
 func (e *FormatError) Error() string {
 	return fmt.Sprintf("auditlog: line %d of the file is damaged, cut or not of this form", e.Row)
 }
+
+// EncodeCheckpoint writes a checkpoint that is kept alone, outside of any file of lines.
+func EncodeCheckpoint(p *Checkpoint) []byte {
+	data, err := json.Marshal(row{Checkpoint: &checkpointRow{
+		p.Region, p.Number, hex.EncodeToString(p.Digest[:]), p.At, p.KeyID, p.Signature,
+	}})
+	if err != nil { // strings, numbers and a time of this century: cannot be
+		return nil
+	}
+	return append(data, '\n')
+}
+
+// DecodeCheckpoint reads what EncodeCheckpoint wrote. Errors: FormatError.
+func DecodeCheckpoint(data []byte) (*Checkpoint, error) {
+	var one row
+	if json.Unmarshal(data, &one) != nil || one.Checkpoint == nil || one.Entry != nil {
+		return nil, &FormatError{1}
+	}
+	p, ok := one.Checkpoint.checkpoint()
+	if !ok {
+		return nil, &FormatError{1}
+	}
+	return &p, nil
+}
