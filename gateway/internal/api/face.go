@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"path"
 	"runtime/debug"
@@ -24,9 +25,10 @@ type Deps struct {
 	Log       consensus.Log
 	Addresses map[string]string // the API address of each node of the region, by node id
 	Hasher    Hasher            // SM3
-	// Keys tells what is in force of a key; nil for an unknown one. What it points to is never changed.
+	// Keys tells what is in force of a key; nil for an unknown one. What it points to is never changed. nil: no key is
+	// known.
 	Keys            func(id string) *Platform
-	Attempt         func() uint64 // random
+	Attempt         func() uint64 // random, no secret; nil: the system's
 	UnsignedAllowed bool          // only where the API listens on loopback
 	// Audit notes refusals of callers; nil: nobody. No identity and nothing of a request's body stands in it.
 	Audit    func(event string, attrs ...slog.Attr)
@@ -72,12 +74,18 @@ var _ http.Handler = (*Face)(nil)
 // New makes the face. Its Handler is to be given to the Log, so that the other nodes find it.
 func New(d Deps) (*Face, error) {
 	if d.Desk == nil || d.Log == nil || d.Hasher == nil || d.Clock == nil || d.Logger == nil ||
-		d.Metrics == nil || d.Gatherer == nil || d.Keys == nil || d.Attempt == nil || !person.ValidRegion(d.Region) {
+		d.Metrics == nil || d.Gatherer == nil || !person.ValidRegion(d.Region) {
 		return nil, errDeps
 	}
 	m, err := newMetrics(d.Metrics)
 	if err != nil {
 		return nil, err
+	}
+	if d.Keys == nil {
+		d.Keys = func(string) *Platform { return nil }
+	}
+	if d.Attempt == nil {
+		d.Attempt = rand.Uint64
 	}
 	if d.ConcurrentMax <= 0 {
 		d.ConcurrentMax = ConcurrentStandard
