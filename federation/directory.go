@@ -178,6 +178,36 @@ func (d *Directory) SealKey(r Region, at time.Time) (Key, bool) { return d.newes
 // SignKey returns the newest key that r may sign with at a moment.
 func (d *Directory) SignKey(r Region, at time.Time) (Key, bool) { return d.newest(r, UseSign, at) }
 
+// SignKeys are the keys that r may sign with at a moment, in the order in which r should take them: the newest of those
+// that have been valid for ClockSkewMax, then the others, the newest last. While a key is being replaced there are two,
+// and a peer whose clock is behind would refuse a key that has only just become valid.
+func (d *Directory) SignKeys(r Region, at time.Time) []Key {
+	m, ok := d.members[r]
+	if !ok {
+		return nil
+	}
+	settled := at.Add(-ClockSkewMax)
+	var keys []Key
+	for _, k := range m.member.Keys { // at most keysMax
+		if k.Use == UseSign && !k.Revoked && k.ValidAt(at) {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortStableFunc(keys, func(a, b Key) int {
+		freshA, freshB := a.NotBefore.After(settled), b.NotBefore.After(settled)
+		switch {
+		case freshA != freshB && freshA:
+			return 1
+		case freshA != freshB:
+			return -1
+		case freshA:
+			return a.NotBefore.Compare(b.NotBefore)
+		}
+		return b.NotBefore.Compare(a.NotBefore)
+	})
+	return keys
+}
+
 func (d *Directory) newest(r Region, use KeyUse, at time.Time) (Key, bool) {
 	m, ok := d.members[r]
 	if !ok {

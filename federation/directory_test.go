@@ -407,3 +407,44 @@ func TestNewestKey(t *testing.T) {
 		t.Error("a stranger's key")
 	}
 }
+
+// TestSignKeys: a key that has only just become valid is taken after one that is known to be valid everywhere; a
+// revoked one and one that is over never.
+func TestSignKeys(t *testing.T) {
+	t.Parallel()
+	f, err := federationtest.NewFederation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := federationtest.Start()
+	k := func(id string, from, until time.Duration, revoked bool) federation.Key {
+		return federation.Key{
+			ID: id, Use: federation.UseSign, Public: []byte(id), NotBefore: at.Add(from), NotAfter: at.Add(until),
+			Revoked: revoked,
+		}
+	}
+	const minute, hour = time.Minute, time.Hour
+	f.Data.Members[0].Keys = []federation.Key{
+		k("a", -9*hour, hour, false), k("b", -hour, hour, false), k("c", -minute, hour, false),
+		k("d", -2*minute, hour, false),
+		k("e", -hour, hour, true), k("f", minute, hour, false), k("g", -hour, 0, false),
+	}
+	signed, err := federation.SignDirectory(f.Data, f.Root.Sign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := federation.ParseDirectory(f.Root, f.Roots(), signed, nil, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, k := range d.SignKeys(f.Data.Members[0].Code, at) {
+		got += k.ID
+	}
+	if got != "badc" {
+		t.Errorf("in the order %s", got)
+	}
+	if len(d.SignKeys("999999", at)) != 0 {
+		t.Error("a stranger has keys")
+	}
+}

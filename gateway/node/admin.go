@@ -104,7 +104,9 @@ func (n *Node) adminStatus(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	n.writeJSON(w, r, map[string]any{"log": n.log.Status(), "peers": peers})
+	n.writeJSON(w, r, map[string]any{
+		"log": n.log.Status(), "peers": peers, "directory": n.directoryView(), "expiries": n.expiryViews(),
+	})
 }
 
 func (n *Node) adminDigest(w http.ResponseWriter, r *http.Request) {

@@ -113,7 +113,11 @@ func (n *Node) bringDirectory(ctx context.Context) error {
 	if present != nil && string(present.Signed()) == string(signed) {
 		return nil
 	}
-	if _, err := federation.ParseDirectory(n.sealer, n.roots, signed, present, n.deps.Clock()); err != nil {
+	next, err := federation.ParseDirectory(n.sealer, n.roots, signed, present, n.deps.Clock())
+	if err != nil {
+		return fmt.Errorf("node: directory: %w", err)
+	}
+	if err = n.judgeCertificates(ctx, next, present); err != nil {
 		return fmt.Errorf("node: directory: %w", err)
 	}
 	return n.put(ctx, &ledger.SetDirectory{Signed: signed})

@@ -44,6 +44,7 @@ import (
 	"gongji/gateway/internal/premium"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/vault"
+	"gongji/gateway/trust"
 )
 
 // Deps are what a program may hand in instead of what the configuration names. All are optional; a simulation hands
@@ -81,6 +82,8 @@ type Node struct {
 	logins   *logins
 	officers []enrolled // of the operators' file
 	premiums *premium.Collector
+	expiries *trust.Watch
+	judged   [federation.HashSize]byte // the directory whose certificates were audited last
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
 	keys     crypto.KeyKeeper
@@ -107,7 +110,9 @@ func New(cfg config.Config, deps Deps) (*Node, error) {
 	if err := n.registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openSettle, n.openFace} {
+	for _, step := range []func() error{
+		n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openTrust, n.openSettle, n.openFace,
+	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.close())
 		}
@@ -168,6 +173,7 @@ func (n *Node) openCrypto() error {
 		return err
 	}
 	n.sealer = newSealer(chosen, n.keys, opinion, n.deps.Random)
+	n.sealer.now = n.deps.Clock
 	if n.vault, err = vault.New(n.keys, n.sealer.Hash, n.deps.Random); err != nil {
 		return err
 	}
@@ -367,6 +373,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.auditor.Run(gctx) })
 	g.Go(func() error { return n.auditor.RunDuties(gctx) })
 	g.Go(func() error { return n.premiums.Run(gctx) })
+	g.Go(func() error { return n.expiries.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })
 	g.Go(func() error { return n.face.Watch(gctx) })

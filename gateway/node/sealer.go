@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"gongji/crypto"
 	"gongji/crypto/secondopinion"
@@ -18,9 +19,15 @@ type sealer struct {
 	ring    crypto.KeyRing
 	opinion *secondopinion.Opinion
 	random  func([]byte)
+	// own are the keys that this region may sign with now, the one to take first, as the directory in force lists them;
+	// empty while there is no directory.
+	own func() []federation.Key
+
+	now func() time.Time
 
 	mu       sync.Mutex
 	wrappers map[string]crypto.Wrapper
+	reloaded time.Time
 }
 
 var _ federation.Sealer = (*sealer)(nil)
@@ -29,14 +36,28 @@ var _ federation.Sealer = (*sealer)(nil)
 var errSeal = errors.New("node: cannot seal or open")
 
 func newSealer(suite crypto.Suite, ring crypto.KeyRing, opinion *secondopinion.Opinion, random func([]byte)) *sealer {
-	return &sealer{suite: suite, ring: ring, opinion: opinion, random: random, wrappers: map[string]crypto.Wrapper{}}
+	return &sealer{
+		suite: suite, ring: ring, opinion: opinion, random: random, wrappers: map[string]crypto.Wrapper{},
+		own: func() []federation.Key { return nil }, now: time.Now,
+	}
 }
 
 // Hash is SM3.
 func (s *sealer) Hash(parts ...[]byte) [federation.HashSize]byte { return s.suite.Sum(parts...) }
 
-// Sign signs with the newest signing key.
+// Sign signs with the first key that the directory lists for this moment and the ring has: a new key is published
+// beside the old one before anybody signs with it, so no peer meets one that it does not know. Without a directory it
+// is the ring's newest.
 func (s *sealer) Sign(message []byte) (string, []byte, error) {
+	for _, k := range s.own() {
+		sig, err := s.ring.Sign(k.ID, message)
+		if errors.Is(err, crypto.ErrNoKey) && s.reload() {
+			sig, err = s.ring.Sign(k.ID, message)
+		}
+		if !errors.Is(err, crypto.ErrNoKey) {
+			return k.ID, sig, err
+		}
+	}
 	id, err := s.ring.Current(crypto.UseSign)
 	if err != nil {
 		return "", nil, err
@@ -95,6 +116,9 @@ func (s *sealer) Seal(public, content, additional []byte) ([]byte, []byte, error
 // Open reverses Seal.
 func (s *sealer) Open(keyID string, wrapped, sealed, additional []byte) ([]byte, error) {
 	key, err := s.ring.Unwrap(keyID, wrapped)
+	if errors.Is(err, crypto.ErrNoKey) && s.reload() {
+		key, err = s.ring.Unwrap(keyID, wrapped)
+	}
 	if err != nil || len(key) != crypto.KeySize {
 		return nil, errSeal
 	}
@@ -109,3 +133,21 @@ func (s *sealer) Open(keyID string, wrapped, sealed, additional []byte) ([]byte,
 	}
 	return content, nil
 }
+
+// reload has the ring look for keys that another process made: the operator's command, or another node on a shared
+// folder. It reports whether the ring was read again, at most once in reloadAfter: whoever names keys that do not exist
+// must not make a node read its folder all the time.
+func (s *sealer) reload() bool {
+	ring, ok := s.ring.(interface{ Reload() error })
+	now := s.now()
+	s.mu.Lock()
+	due := ok && (s.reloaded.IsZero() || now.Sub(s.reloaded) >= reloadAfter || now.Before(s.reloaded))
+	if due {
+		s.reloaded = now
+	}
+	s.mu.Unlock()
+	return due && ring.Reload() == nil
+}
+
+// reloadAfter is how long a ring that was read again is not read again.
+const reloadAfter = 2 * time.Second

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"gongji/crypto/secondopinion"
 	"gongji/crypto/sm/emm"
 	"gongji/crypto/sm/gmsm"
+	"gongji/federation"
 )
 
 // sealing is a region's sealer with keys, in one engine and the other.
@@ -157,5 +159,72 @@ func TestSealerRemembersBoundedly(t *testing.T) {
 	wg.Wait()
 	if len(s.wrappers) != 1 {
 		t.Errorf("%d wrappers", len(s.wrappers))
+	}
+}
+
+// TestSealerRotation: the sealer signs with the key that the directory names, not with the ring's newest, and finds a
+// key that another process has put into the folder; a name that nobody has does not make it read the folder each time.
+func TestSealerRotation(t *testing.T) {
+	t.Parallel()
+	suite := emm.New()
+	dir := filepath.Join(t.TempDir(), "keys")
+	open := func() *keyfile.Ring {
+		kek, err := keyfile.RawKEK(bytes.Repeat([]byte{7}, 32))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := keyfile.Open(dir, kek, suite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ring.Close() })
+		return ring
+	}
+	ours, other := open(), open()
+	s := newSealer(suite, ours, nil, func(b []byte) { _, _ = rand.Read(b) })
+	clock := time.Now()
+	s.now = func() time.Time { return clock }
+	old, err := ours.Generate(crypto.UseSign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.own = func() []federation.Key { return []federation.Key{{ID: old}} }
+	fresh, err := other.Generate(crypto.UseSign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(want string) {
+		t.Helper()
+		if id, _, err := s.Sign([]byte("m")); err != nil || id != want {
+			t.Errorf("signed with %s (%v), want %s", id, err, want)
+		}
+	}
+	sign(old)
+	s.own = func() []federation.Key { return []federation.Key{{ID: "nobodys"}, {ID: fresh}} }
+	sign(fresh)
+	second, err := other.Generate(crypto.UseSign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.own = func() []federation.Key { return []federation.Key{{ID: second}, {ID: old}} }
+	sign(old) // the folder was only just read
+	clock = clock.Add(reloadAfter)
+	sign(second)
+
+	seal, err := other.Generate(crypto.UseDecrypt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := other.Public(seal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped, sealed, err := s.Seal(public, []byte("content"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock = clock.Add(reloadAfter)
+	if content, err := s.Open(seal, wrapped, sealed, nil); err != nil || string(content) != "content" {
+		t.Errorf("%q, %v", content, err)
 	}
 }

@@ -32,8 +32,8 @@ type Expiry struct {
 // DaysLeft is how many days are left, below zero if it is over.
 func (e Expiry) DaysLeft(now time.Time) float64 { return e.At.Sub(now).Hours() / 24 }
 
-// Expiries lists what ends: of every member and use the newest key that is not revoked, judged by the shorter of key and
-// certificate, since the others are being replaced; every authority; every list. What cannot be read is left out.
+// Expiries lists what ends: of every member and use the newest key that is not revoked, judged by the shorter of key
+// and certificate, since the others are being replaced; every authority; every list. What cannot be read is left out.
 func Expiries(data federation.DirectoryData) []Expiry {
 	var out []Expiry
 	for i := range data.Members {

@@ -59,7 +59,7 @@ func textsZH() map[cert.Reason]string {
 		cert.ReasonConstraints: "基本约束不符", cert.ReasonExtension: "含有不支持的关键扩展",
 		cert.ReasonValidity: "不在有效期内", cert.ReasonSignature: "签名验证失败", cert.ReasonIssuer: "无可信的签发机构",
 		cert.ReasonPath: "证书链过长", cert.ReasonRevoked: "证书已被撤销，目录中的密钥也须标为撤销",
-		cert.ReasonTwice: "重复", cert.ReasonMissing: "缺少证书", cert.ReasonTooMany: "数量超出上限",
+		cert.ReasonTwice: "重复", cert.ReasonMissing: "缺少证书", cert.ReasonEnvelope: "加密私钥信封无法打开", cert.ReasonTooMany: "数量超出上限",
 		cert.ReasonList: "撤销列表不属于目录中的签发机构或时间不符", cert.ReasonListExpired: "撤销列表已过期，应更新",
 		ReasonDropped: "上一版目录有证书，本版没有", ReasonNoList: "签发机构没有撤销列表",
 	}

@@ -91,22 +91,30 @@ func TestCheckDirectory(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		spoil func(m *maker, keys []federation.Key)
-		want   cert.Reason
+		want  cert.Reason
 	}{
 		"good": {func(*maker, []federation.Key) {}, ""},
 		"two keys beside each other": {func(m *maker, _ []federation.Key) {
 			m.data.Members[0].Keys = append(m.data.Members[0].Keys, m.keys("110000", terms(0, 2))...)
 		}, ""},
-		"none":          {func(_ *maker, k []federation.Key) { k[0].Certificate = nil }, cert.ReasonMissing},
-		"not a":         {func(_ *maker, k []federation.Key) { k[0].Certificate = []byte{1} }, cert.ReasonMalformed},
-		"other place":   {func(_ *maker, k []federation.Key) { k[0].Use = federation.UseSeal }, cert.ReasonUsage},
-		"swapped":       {func(_ *maker, k []federation.Key) { k[0].Certificate = k[1].Certificate }, cert.ReasonKey},
-		"longer":        {func(_ *maker, k []federation.Key) { k[1].NotAfter = k[1].NotAfter.Add(time.Hour) }, cert.ReasonValidity},
-		"earlier":       {func(_ *maker, k []federation.Key) { k[1].NotBefore = k[1].NotBefore.Add(-1) }, cert.ReasonValidity},
-		"other region":  {func(m *maker, _ []federation.Key) { m.data.Members[0].Code = "310000" }, cert.ReasonSubject},
-		"other root":    {func(m *maker, _ []federation.Key) { m.data.Authorities = newMaker(t).data.Authorities }, cert.ReasonIssuer},
-		"no authority":  {func(m *maker, _ []federation.Key) { m.data.Authorities = nil }, cert.ReasonIssuer},
-		"other's lists": {func(m *maker, _ []federation.Key) { m.data.RevocationLists = [][]byte{newMaker(t).list()} }, cert.ReasonList},
+		"none":        {func(_ *maker, k []federation.Key) { k[0].Certificate = nil }, cert.ReasonMissing},
+		"not a":       {func(_ *maker, k []federation.Key) { k[0].Certificate = []byte{1} }, cert.ReasonMalformed},
+		"other place": {func(_ *maker, k []federation.Key) { k[0].Use = federation.UseSeal }, cert.ReasonUsage},
+		"swapped":     {func(_ *maker, k []federation.Key) { k[0].Certificate = k[1].Certificate }, cert.ReasonKey},
+		"longer": {func(_ *maker, k []federation.Key) {
+			k[1].NotAfter = k[1].NotAfter.Add(time.Hour)
+		}, cert.ReasonValidity},
+		"earlier": {func(_ *maker, k []federation.Key) {
+			k[1].NotBefore = k[1].NotBefore.Add(-1)
+		}, cert.ReasonValidity},
+		"other region": {func(m *maker, _ []federation.Key) { m.data.Members[0].Code = "310000" }, cert.ReasonSubject},
+		"other root": {func(m *maker, _ []federation.Key) {
+			m.data.Authorities = newMaker(t).data.Authorities
+		}, cert.ReasonIssuer},
+		"no authority": {func(m *maker, _ []federation.Key) { m.data.Authorities = nil }, cert.ReasonIssuer},
+		"other's lists": {func(m *maker, _ []federation.Key) {
+			m.data.RevocationLists = [][]byte{newMaker(t).list()}
+		}, cert.ReasonList},
 		"on the list": {func(m *maker, k []federation.Key) {
 			m.data.RevocationLists = [][]byte{m.list(serial(t, k[0].Certificate))}
 		}, cert.ReasonRevoked},
@@ -114,8 +122,12 @@ func TestCheckDirectory(t *testing.T) {
 			m.data.RevocationLists = [][]byte{m.list(serial(t, k[0].Certificate))}
 			k[0].Revoked = true
 		}, ""},
-		"revoked, certificate gone": {func(_ *maker, k []federation.Key) { k[0].Revoked, k[0].Certificate = true, nil }, ""},
-		"revoked, another's":        {func(_ *maker, k []federation.Key) { k[0].Revoked, k[0].Public = true, k[1].Public }, cert.ReasonKey},
+		"revoked, certificate gone": {func(_ *maker, k []federation.Key) {
+			k[0].Revoked, k[0].Certificate = true, nil
+		}, ""},
+		"revoked, another's": {func(_ *maker, k []federation.Key) {
+			k[0].Revoked, k[0].Public = true, k[1].Public
+		}, cert.ReasonKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -138,17 +138,19 @@ type making struct {
 
 func (m *making) secrets() error {
 	keys := map[string][]federation.Key{}
+	certifier, err := newCertifier(m.now)
+	if err != nil {
+		return err
+	}
 	for _, r := range Regions() {
-		listed, err := makeRegionKeys(m.layout.Region(r.Code), m.now)
-		if err != nil {
+		if keys[r.Code], err = certifier.makeRegionKeys(m.layout.Region(r.Code), r.Code, m.now); err != nil {
 			return err
 		}
-		keys[r.Code] = listed
 		if err := m.certificates(r); err != nil {
 			return err
 		}
 	}
-	root, err := makeDirectory(m.layout.Directory(), keys, m.now)
+	root, err := makeDirectory(m.layout.Directory(), keys, certifier, m.now)
 	m.root = root
 	return err
 }

@@ -44,7 +44,7 @@ const (
 
 // makeRegionKeys fills a region's ring: a key of every use, wrapped under a key-encryption key in a
 // file beside. It returns the two public keys as the directory lists them.
-func makeRegionKeys(dir string, now time.Time) ([]federation.Key, error) {
+func (a *certifier) makeRegionKeys(dir, code string, now time.Time) ([]federation.Key, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("topology: %w", err)
 	}
@@ -56,11 +56,11 @@ func makeRegionKeys(dir string, now time.Time) ([]federation.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := fillRing(ring, now)
+	keys, err := a.fillRing(ring, code, now)
 	return keys, errors.Join(err, ring.Close())
 }
 
-func fillRing(ring *keyfile.Ring, now time.Time) ([]federation.Key, error) {
+func (a *certifier) fillRing(ring *keyfile.Ring, code string, now time.Time) ([]federation.Key, error) {
 	for _, use := range []crypto.Use{crypto.UseToken, crypto.UseEvidence} {
 		if _, err := ring.Generate(use); err != nil {
 			return nil, err
@@ -69,35 +69,31 @@ func fillRing(ring *keyfile.Ring, now time.Time) ([]federation.Key, error) {
 	if _, err := ring.Monthly(now); err != nil {
 		return nil, err
 	}
-	var keys []federation.Key
-	for _, k := range []struct {
-		use    crypto.Use
-		listed federation.KeyUse
-	}{{crypto.UseSign, federation.UseSign}, {crypto.UseDecrypt, federation.UseSeal}} {
-		id, err := ring.Generate(k.use)
-		if err != nil {
-			return nil, err
-		}
-		public, err := ring.Public(id)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, federation.Key{
-			ID: id, Use: k.listed, Public: public, NotBefore: now.Add(-validBefore), NotAfter: now.Add(validFor),
-		})
+	signID, err := ring.Generate(crypto.UseSign)
+	if err != nil {
+		return nil, err
 	}
-	return keys, nil
+	sealID, err := ring.Generate(crypto.UseDecrypt)
+	if err != nil {
+		return nil, err
+	}
+	return a.certify(ring, code, signID, sealID)
 }
 
 // makeDirectory signs the directory with a new root, whose key nobody keeps: the testnet's directory
 // never changes. It returns the root for the nodes' configuration.
-func makeDirectory(path string, keys map[string][]federation.Key, now time.Time) (config.Root, error) {
+func makeDirectory(
+	path string, keys map[string][]federation.Key, a *certifier, now time.Time,
+) (config.Root, error) {
 	root, err := emm.New().Generate()
 	if err != nil {
 		return config.Root{}, fmt.Errorf("topology: root: %w", err)
 	}
 	const id = "testnet-root"
-	data := federation.DirectoryData{Version: 1, Issued: now.Add(-validBefore), Expires: now.Add(validFor)}
+	data := federation.DirectoryData{
+		Version: 1, Issued: now.Add(-validBefore), Expires: now.Add(validFor),
+		Authorities: [][]byte{a.root, a.issuer.Certificate().Raw}, RevocationLists: [][]byte{a.list},
+	}
 	regions := Regions()
 	for i, r := range regions {
 		data.Members = append(data.Members, federation.Member{

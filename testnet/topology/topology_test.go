@@ -12,7 +12,9 @@ import (
 	"gongji/crypto"
 	"gongji/crypto/keyfile"
 	"gongji/crypto/sm/emm"
+	"gongji/federation"
 	"gongji/gateway/config"
+	"gongji/gateway/trust"
 	"gongji/testnet/topology"
 )
 
@@ -142,11 +144,35 @@ func TestMake(t *testing.T) {
 		}
 	}
 	checkRing(t, layout)
+	checkCertificates(t, layout)
 	if err := topology.Clear(dir); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// checkCertificates (R-28): every region has real double certificates, which lead to the directory's authorities.
+func checkCertificates(t *testing.T, layout topology.Layout) {
+	t.Helper()
+	raw, err := os.ReadFile(layout.Directory())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var signed struct {
+		Directory []byte `json:"directory"`
+	}
+	var data federation.DirectoryData
+	if err := errors.Join(json.Unmarshal(raw, &signed), json.Unmarshal(signed.Directory, &data)); err != nil {
+		t.Fatal(err)
+	}
+	if len(data.Authorities) != 2 || len(data.RevocationLists) != 1 {
+		t.Errorf("%d authorities, %d lists", len(data.Authorities), len(data.RevocationLists))
+	}
+	if problems := trust.CheckDirectory(emm.New(), data, nil, time.Now()); len(problems) != 1 ||
+		problems[0].Reason != trust.ReasonNoList { // the root, whose key nobody has, signs none
+		t.Error(problems)
 	}
 }
 
