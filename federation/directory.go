@@ -179,14 +179,15 @@ func (d *Directory) SealKey(r Region, at time.Time) (Key, bool) { return d.newes
 func (d *Directory) SignKey(r Region, at time.Time) (Key, bool) { return d.newest(r, UseSign, at) }
 
 // SignKeys are the keys that r may sign with at a moment, in the order in which r should take them: the newest of those
-// that have been valid for ClockSkewMax, then the others, the newest last. While a key is being replaced there are two,
-// and a peer whose clock is behind would refuse a key that has only just become valid.
-func (d *Directory) SignKeys(r Region, at time.Time) []Key {
+// that have been valid for a while (settled; ClockSkewMax outside of tests), then the others, the newest last. While a
+// key is being replaced there are two, and a peer whose clock is behind would refuse one that has only just become
+// valid.
+func (d *Directory) SignKeys(r Region, at time.Time, settled time.Duration) []Key {
 	m, ok := d.members[r]
 	if !ok {
 		return nil
 	}
-	settled := at.Add(-ClockSkewMax)
+	since := at.Add(-settled)
 	var keys []Key
 	for _, k := range m.member.Keys { // at most keysMax
 		if k.Use == UseSign && !k.Revoked && k.ValidAt(at) {
@@ -194,7 +195,7 @@ func (d *Directory) SignKeys(r Region, at time.Time) []Key {
 		}
 	}
 	slices.SortStableFunc(keys, func(a, b Key) int {
-		freshA, freshB := a.NotBefore.After(settled), b.NotBefore.After(settled)
+		freshA, freshB := a.NotBefore.After(since), b.NotBefore.After(since)
 		switch {
 		case freshA != freshB && freshA:
 			return 1

@@ -438,13 +438,13 @@ func TestSignKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := ""
-	for _, k := range d.SignKeys(f.Data.Members[0].Code, at) {
+	for _, k := range d.SignKeys(f.Data.Members[0].Code, at, federation.ClockSkewMax) {
 		got += k.ID
 	}
 	if got != "badc" {
 		t.Errorf("in the order %s", got)
 	}
-	if len(d.SignKeys("999999", at)) != 0 {
+	if len(d.SignKeys("999999", at, 0)) != 0 {
 		t.Error("a stranger has keys")
 	}
 }

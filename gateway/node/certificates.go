@@ -24,7 +24,7 @@ func (n *Node) openTrust() error {
 		if d == nil {
 			return nil
 		}
-		return d.SignKeys(n.self, n.deps.Clock())
+		return d.SignKeys(n.self, n.deps.Clock(), n.deps.Settled)
 	}
 	return err
 }

@@ -66,6 +66,8 @@ type Deps struct {
 	Directory []byte        // signed
 	Tuning    raftlog.Tuning
 	Settle    settle.Timing
+	// Settled is how long a new signing key has been valid when this region takes it; 0 is federation.ClockSkewMax.
+	Settled time.Duration
 	// Silent serves no sockets: the API is asked through Handler.
 	Silent bool
 }
@@ -130,6 +132,9 @@ func (d Deps) withDefaults(cfg config.Config) Deps {
 	}
 	if d.Random == nil {
 		d.Random = func(b []byte) { _, _ = rand.Read(b) } // never fails: crypto/rand ends the program instead
+	}
+	if d.Settled == 0 {
+		d.Settled = federation.ClockSkewMax
 	}
 	if d.Settle == (settle.Timing{}) {
 		d.Settle = settle.DefaultTiming()

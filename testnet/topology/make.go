@@ -146,7 +146,7 @@ func (m *making) secrets() error {
 		if keys[r.Code], err = certifier.makeRegionKeys(m.layout.Region(r.Code), r.Code, m.now); err != nil {
 			return err
 		}
-		if err := m.certificates(r); err != nil {
+		if err = m.certificates(r); err != nil {
 			return err
 		}
 	}

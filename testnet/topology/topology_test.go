@@ -160,13 +160,11 @@ func checkCertificates(t *testing.T, layout topology.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var signed struct {
-		Directory []byte `json:"directory"`
-	}
-	var data federation.DirectoryData
-	if err := errors.Join(json.Unmarshal(raw, &signed), json.Unmarshal(signed.Directory, &data)); err != nil {
+	d, err := federation.LoadDirectory(emm.New().Sum, raw)
+	if err != nil {
 		t.Fatal(err)
 	}
+	data := d.Data()
 	if len(data.Authorities) != 2 || len(data.RevocationLists) != 1 {
 		t.Errorf("%d authorities, %d lists", len(data.Authorities), len(data.RevocationLists))
 	}
