@@ -171,6 +171,24 @@ func ReadKEK(path string) (*KEK, error) {
 	return RawKEK(key)
 }
 
+// ReadPassphrase reads a passphrase, or the PIN of a module, from a file that only its owner can read,
+// without its line end. Errors: ErrPermissions, ErrFormat, those of os.
+func ReadPassphrase(path string) ([]byte, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("keyfile: %w", err)
+	}
+	raw, err := readPrivate(root, filepath.Base(path), PassphraseMax+2)
+	closeErr := root.Close()
+	if err != nil {
+		return nil, err
+	}
+	if closeErr != nil {
+		return nil, fmt.Errorf("keyfile: %w", closeErr)
+	}
+	return bytes.TrimRight(raw, "\r\n"), nil
+}
+
 // CreateKEK makes a new KEK and the file that ReadKEK reads; the file must not exist. Errors: those
 // of os.
 func CreateKEK(path string) (*KEK, error) {

@@ -57,6 +57,10 @@ type Config struct {
 	Operators Operators  `yaml:"operators"`  // who may ask the operators' listener
 	AdminTLS  APITLS     `yaml:"admin_tls"`  // of the operators' listener; empty: plain HTTP, on loopback
 
+	// CoreDumps lets the system write this process's memory to disk when it crashes, keys and persons
+	// included, and other programs of its user look into it. For a developer's machine only.
+	CoreDumps bool `yaml:"core_dumps"`
+
 	// ListenAnywhere is how an operator says that the plain API and the admin listener are behind
 	// something that guards them. Without it both must stand on loopback.
 	ListenAnywhere bool `yaml:"listen_anywhere"`
@@ -98,13 +102,23 @@ type Root struct {
 	Public string `yaml:"public"` // base64 of 04 ‖ x ‖ y
 }
 
-// Keys is the key ring: a folder of wrapped keys, and what they are wrapped with. Exactly one of
-// the two files is named.
+// Keys is where the region's secret keys are: in a folder of wrapped keys, which one of the two files
+// opens; or in a module of their own, another process that never hands them out (crypto/hsm).
 type Keys struct {
 	Dir            string `yaml:"dir"`
 	KEKFile        string `yaml:"kek_file"`        // key-encryption key, as written by crypto/keyfile
 	PassphraseFile string `yaml:"passphrase_file"` // or a passphrase that it is derived from
+
+	Module         string `yaml:"module"`           // unix:///path of the module's socket, instead of dir
+	PINFile        string `yaml:"pin_file"`         // the PIN to work with the module's keys
+	OfficerPINFile string `yaml:"officer_pin_file"` // the PIN to destroy keys; empty: this node cannot
 }
+
+// ModuleScheme stands in front of the path of a module's socket.
+const ModuleScheme = "unix://"
+
+// Socket is the path of the module's socket; empty where the keys stand in a folder.
+func (k Keys) Socket() string { return strings.TrimPrefix(k.Module, ModuleScheme) }
 
 // Engines of cryptography.
 const (
@@ -115,6 +129,10 @@ const (
 // Crypto chooses the engine.
 type Crypto struct {
 	Engine string `yaml:"engine"` // emm (default) or gmsm
+	// VariableTime is how an operator says that secret keys may be worked with in a time that depends
+	// on them: needed for engine gmsm, and for emm on a processor without AES instructions. Who can
+	// measure closely enough may then learn a key.
+	VariableTime bool `yaml:"variable_time"`
 }
 
 // AdapterEmbedded is the account book inside the region's own log: pilots, and the testnet.
@@ -285,7 +303,8 @@ func (c Config) Peer(id string) (Peer, bool) {
 // resolve makes relative paths absolute, from the folder of the configuration file.
 func resolve(c *Config, dir string) {
 	paths := []*string{
-		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile, &c.Adapter.PeopleFile,
+		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile,
+		&c.Keys.PINFile, &c.Keys.OfficerPINFile, &c.Adapter.PeopleFile,
 		&c.RulesFile, &c.Audit.ArchiveDir, &c.Operators.File, &c.AdminTLS.CertFile, &c.AdminTLS.KeyFile,
 		&c.AdminTLS.ClientCAFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
 		&c.APITLS.CertFile, &c.APITLS.KeyFile, &c.APITLS.ClientCAFile,

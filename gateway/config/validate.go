@@ -150,14 +150,33 @@ func (c Config) validateFederation(p *problems) {
 }
 
 func (c Config) validateRegion(p *problems) {
-	p.check(c.Keys.Dir != "", "keys.dir", "is missing")
-	p.check((c.Keys.KEKFile == "") != (c.Keys.PassphraseFile == ""), "keys",
-		"needs exactly one of kek_file and passphrase_file")
+	c.Keys.validate(p)
 	p.check(slices.Contains([]string{EngineEMM, EngineGMSM}, c.Crypto.Engine), "crypto.engine", "must be emm or gmsm")
+	p.check(c.Crypto.Engine != EngineGMSM || c.Crypto.VariableTime, "crypto.variable_time",
+		"must be true for engine gmsm: the time it takes depends on the secret keys")
 	p.check(c.Adapter.Kind == AdapterEmbedded, "adapter.kind", "must be embedded")
 	p.check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level",
 		"must be debug, info, warn or error")
 }
+
+func (k Keys) validate(p *problems) {
+	if k.Module == "" {
+		p.check(k.Dir != "", "keys.dir", "is missing (or keys.module)")
+		p.check((k.KEKFile == "") != (k.PassphraseFile == ""), "keys",
+			"needs exactly one of kek_file and passphrase_file")
+		p.check(k.PINFile == "" && k.OfficerPINFile == "", "keys.pin_file", "is for keys.module only")
+		return
+	}
+	path, ok := strings.CutPrefix(k.Module, ModuleScheme)
+	p.check(ok && strings.HasPrefix(path, "/") && len(path) <= socketMax, "keys.module",
+		fmt.Sprintf("must be unix:// and an absolute path of at most %d bytes", socketMax))
+	p.check(k.Dir == "" && k.KEKFile == "" && k.PassphraseFile == "", "keys",
+		"are in a folder or in a module, not in both")
+	p.check(k.PINFile != "", "keys.pin_file", "is missing")
+}
+
+// socketMax is the longest path of a Unix socket, in bytes.
+const socketMax = 107
 
 func (c Config) validateTLS(p *problems) {
 	p.check(c.TLS.CertFile != "", "tls.cert_file", "is missing")

@@ -89,6 +89,7 @@ type Node struct {
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
 	keys     crypto.KeyKeeper
+	watch    keyWatch
 	sealer   *sealer
 	vault    *vault.Vault
 	roots    federation.Roots
@@ -349,6 +350,9 @@ func (n *Node) missing(ctx context.Context) []string {
 	if err := n.imported(ctx); err != nil {
 		reasons = append(reasons, "the accounts are not imported yet")
 	}
+	if _, err := n.keys.Current(crypto.UseSign); err != nil {
+		reasons = append(reasons, "the keys cannot be worked with")
+	}
 	return reasons
 }
 
@@ -380,6 +384,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.premiums.Run(gctx) })
 	g.Go(func() error { return n.expiries.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
+	g.Go(func() error { return n.guardKeys(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })
 	g.Go(func() error { return n.face.Watch(gctx) })
 	if !n.deps.Silent {

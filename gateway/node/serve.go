@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -116,13 +115,4 @@ func (n *Node) adminTLS() (*tls.Config, error) {
 		return nil, nil //nolint:nilnil // plain HTTP: on loopback, or behind what the deployer named
 	}
 	return n.serverTLS(files.CertFile, files.KeyFile, files.ClientCAFile)
-}
-
-// readSecret reads a passphrase without its line end.
-func readSecret(path string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return bytes.TrimRight(b, "\r\n"), nil
 }

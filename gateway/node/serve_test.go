@@ -297,7 +297,7 @@ func TestKeyFiles(t *testing.T) {
 	p.deps.Ring = nil
 	p.cfg.Keys = config.Keys{Dir: keys, KEKFile: kek}
 	for _, engine := range []string{config.EngineEMM, config.EngineGMSM} {
-		p.cfg.Crypto.Engine = engine
+		p.cfg.Crypto.Engine, p.cfg.Crypto.VariableTime = engine, engine == config.EngineGMSM
 		startAll(t, p)
 		if got := p.books(); len(got.Accounts) != 1 {
 			t.Errorf("%s: %+v", engine, got)

@@ -122,6 +122,9 @@ func (v *Vault) Open(sealed []byte) (Identity, error) {
 	if errors.Is(err, crypto.ErrNoKey) {
 		return Identity{}, fmt.Errorf("%w: %w", ErrSealed, crypto.ErrNoKey)
 	}
+	if errors.Is(err, crypto.ErrAway) {
+		return Identity{}, fmt.Errorf("vault: open: %w", err) // it may well open when the module is back
+	}
 	if err != nil {
 		return Identity{}, ErrSealed
 	}
