@@ -53,6 +53,7 @@ type Config struct {
 	Tuning    Tuning     `yaml:"tuning"`     // sizes
 	Timing    Timing     `yaml:"timing"`     // time limits
 	Sweep     Sweep      `yaml:"sweep"`      // the daily sweep of grants
+	Rotation  Rotation   `yaml:"rotation"`   // of the keys at rest
 	Audit     Audit      `yaml:"audit"`      // the audit log
 	Operators Operators  `yaml:"operators"`  // who may ask the operators' listener
 	AdminTLS  APITLS     `yaml:"admin_tls"`  // of the operators' listener; empty: plain HTTP, on loopback
@@ -186,6 +187,11 @@ type Sweep struct {
 	GrantsPerSecond int `yaml:"grants_per_second"` // at most; each grant is seen from both sides
 }
 
+// Rotation is the leader's walk through what an old key made, while a key at rest is replaced.
+type Rotation struct {
+	RecordsPerSecond int `yaml:"records_per_second"` // at most
+}
+
 // Audit says where lines of the audit log stand. Whatever leaves the state stands in files that every node writes and
 // none removes; GB/T 22239 and the law ask for six months at least.
 type Audit struct {
@@ -228,8 +234,9 @@ func Default() Config {
 			QueryTimeout:     3 * time.Second,
 			Shutdown:         5 * time.Second,
 		},
-		Audit: Audit{KeepDays: 183},
-		Sweep: Sweep{GrantsPerSecond: 700}, // ten million grants, seen from both sides, between midnight and eight
+		Audit:    Audit{KeepDays: 183},
+		Rotation: Rotation{RecordsPerSecond: 1000}, // ten million persons in three hours
+		Sweep:    Sweep{GrantsPerSecond: 700},      // ten million grants, seen from both sides, between midnight and eight
 	}
 }
 

@@ -188,6 +188,7 @@ func TestValidate(t *testing.T) {
 		{"tuning.linger", func(c *config.Config) { c.Tuning.Linger = -1 }},
 		{"tuning.segment_bytes", func(c *config.Config) { c.Tuning.SegmentBytes = 1 }},
 		{"sweep.from_hour", func(c *config.Config) { c.Sweep.FromHour = 24 }},
+		{"rotation.records_per_second", func(c *config.Config) { c.Rotation.RecordsPerSecond = 0 }},
 		{"sweep.grants_per_second", func(c *config.Config) { c.Sweep.GrantsPerSecond = 0 }},
 		{"timing.heartbeat", func(c *config.Config) { c.Timing.Heartbeat = c.Timing.UnreachableAfter }},
 	} {

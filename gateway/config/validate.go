@@ -68,6 +68,8 @@ func (c Config) Validate() error {
 	p.check(c.Sweep.FromHour >= 0 && c.Sweep.FromHour < 24, "sweep.from_hour", "must be 0 to 23")
 	p.check(c.Sweep.GrantsPerSecond >= 1 && c.Sweep.GrantsPerSecond <= sweepRateMax, "sweep.grants_per_second",
 		fmt.Sprintf("must be 1 to %d", sweepRateMax))
+	p.check(c.Rotation.RecordsPerSecond >= 1 && c.Rotation.RecordsPerSecond <= sweepRateMax,
+		"rotation.records_per_second", fmt.Sprintf("must be 1 to %d", sweepRateMax))
 	p.check(c.Audit.KeepDays >= 1 && c.Audit.KeepDays <= keepDaysMax, "audit.keep_days",
 		fmt.Sprintf("must be 1 to %d", keepDaysMax))
 	if len(p) == 0 {

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -42,6 +43,7 @@ import (
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/premium"
+	"gongji/gateway/internal/rotate"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/vault"
 	"gongji/gateway/trust"
@@ -92,6 +94,7 @@ type Node struct {
 	watch    keyWatch
 	sealer   *sealer
 	vault    *vault.Vault
+	rotator  *rotate.Rotator
 	roots    federation.Roots
 	face     *api.Face
 	desk     *desk.Desk
@@ -114,7 +117,8 @@ func New(cfg config.Config, deps Deps) (*Node, error) {
 		return nil, err
 	}
 	for _, step := range []func() error{
-		n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openTrust, n.openSettle, n.openFace,
+		n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openTrust, n.openRotator, n.openSettle,
+		n.openFace,
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.close())
@@ -347,6 +351,9 @@ func (n *Node) missing(ctx context.Context) []string {
 	if n.platformsMissing() {
 		reasons = append(reasons, "the platforms' keys are not in the state yet")
 	}
+	if lacking := n.rotator.Lacking(); len(lacking) > 0 {
+		reasons = append(reasons, "keys in force are missing here: "+strings.Join(lacking, " "))
+	}
 	if err := n.imported(ctx); err != nil {
 		reasons = append(reasons, "the accounts are not imported yet")
 	}
@@ -383,6 +390,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.auditor.RunDuties(gctx) })
 	g.Go(func() error { return n.premiums.Run(gctx) })
 	g.Go(func() error { return n.expiries.Run(gctx) })
+	g.Go(func() error { return n.rotator.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
 	g.Go(func() error { return n.guardKeys(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })

@@ -20,7 +20,8 @@ const nodesMax = 64
 func (x *tx) dispatchKeys(now time.Time, cmd Command) (Outcome, bool) {
 	switch c := cmd.(type) {
 	case *NameKeys:
-		return x.nameKeys(c), true
+		x.nameKeys(c)
+		return Outcome{}, true
 	case *StartRotation:
 		return x.startRotation(now, c), true
 	case *ConfirmKey:
@@ -38,7 +39,7 @@ func (x *tx) keepKeys(k KeysRecord) {
 	x.Set([]byte{keyKeys}, record.Encode(&k))
 }
 
-func (x *tx) nameKeys(c *NameKeys) Outcome {
+func (x *tx) nameKeys(c *NameKeys) {
 	k := x.l.rest.clone()
 	for _, n := range []struct {
 		use KeyUse
@@ -49,7 +50,6 @@ func (x *tx) nameKeys(c *NameKeys) Outcome {
 		}
 	}
 	x.keepKeys(k)
-	return Outcome{}
 }
 
 func (x *tx) startRotation(now time.Time, c *StartRotation) Outcome {
@@ -269,6 +269,7 @@ func (x *tx) resealMessage(key []byte, swap func(*[]byte) bool) bool {
 // The sealed persons of each kind of record, in an order that never changes.
 
 func (p *PersonRecord) sealed() []*[]byte { return []*[]byte{&p.Sealed} }
+
 func (p *PaymentRecord) sealed() []*[]byte {
 	return []*[]byte{&p.Beneficiary.Sealed, &p.Persons.Sealed}
 }

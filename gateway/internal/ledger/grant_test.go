@@ -17,7 +17,7 @@ import (
 // number is the person number of somebody at a region; empty when the region does not know them.
 func (f *fed) number(at federation.Region, s someone) string {
 	f.t.Helper()
-	no, _, err := f.found(f.view(at), f.person(at, s))
+	no, err := f.found(f.view(at), f.person(at, s))
 	if err != nil {
 		f.t.Fatal(err)
 	}

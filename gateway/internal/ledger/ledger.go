@@ -278,20 +278,12 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	case *Complete:
 		return x.complete(now, c)
 	}
-	if out, done := x.applyArchive(now, cmd); done {
-		return out
-	}
-	if out, done := x.dispatchLife(now, cmd); done {
-		return out
-	}
-	if out, done := x.dispatchPlatform(now, cmd); done {
-		return out
-	}
-	if out, done := x.dispatchOperator(now, cmd); done {
-		return out
-	}
-	if out, done := x.dispatchKeys(now, cmd); done {
-		return out
+	for _, by := range [...]func(time.Time, Command) (Outcome, bool){
+		x.applyArchive, x.dispatchLife, x.dispatchPlatform, x.dispatchOperator, x.dispatchKeys,
+	} {
+		if out, done := by(now, cmd); done {
+			return out
+		}
 	}
 	x.fail(fmt.Errorf("%w: %T", ErrCommand, cmd))
 	return Outcome{}

@@ -190,9 +190,10 @@ func TestQuoteAgrees(t *testing.T) {
 		t.Errorf("%+v", q)
 	}
 	v, in := f.view(shanghai), f.regions[shanghai].nodes[0].l.InForce()
+	stranger := ledger.Tokens{{Token: [32]byte{1}}}
 	for name, w := range map[string]ledger.Wanted{
 		"unknown grant":     {Origin: beijing, GrantID: "g-310000-none"},
-		"another's grant":   {Origin: beijing, GrantID: f.indexOf(mother)[0].Entry.ID, Beneficiary: ledger.Tokens{{Token: [32]byte{1}}}},
+		"another's grant":   {Origin: beijing, GrantID: f.indexOf(mother)[0].Entry.ID, Beneficiary: stranger},
 		"nobody's and none": {},
 	} {
 		if q, err := v.Quote(f.now, w, nil, in); err != nil || q.Code != policy.CodeNotFound {

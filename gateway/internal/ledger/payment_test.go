@@ -19,7 +19,7 @@ import (
 func (f *fed) offers(s someone) []ledger.Offer {
 	f.t.Helper()
 	v := f.view(s.home)
-	no, _, err := f.found(v, f.person(s.home, s))
+	no, err := f.found(v, f.person(s.home, s))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func regionOf(p *ledger.PaymentRecord) federation.Region {
 func (f *fed) account(s someone) (money.Amount, money.Amount) {
 	f.t.Helper()
 	v := f.view(s.home)
-	no, _, err := f.found(v, f.person(s.home, s))
+	no, err := f.found(v, f.person(s.home, s))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -115,9 +115,9 @@ func (f *fed) grantsWith(payer, beneficiary someone, change func(terms *grant.Te
 // tokensOf are the tokens of a command's person.
 func tokensOf(p ledger.Person) ledger.Tokens { return p.Tokens() }
 
-// found is the number and record of a person.
-func (f *fed) found(v ledger.View, p ledger.Person) (string, *ledger.PersonRecord, error) {
+// found is the number of a person.
+func (f *fed) found(v ledger.View, p ledger.Person) (string, error) {
 	f.t.Helper()
 	found, err := v.Find(p.Tokens())
-	return found.No, found.Person, err
+	return found.No, err
 }

@@ -64,9 +64,18 @@ func (s WalkStep) String() string {
 
 // prefix is where the step's records stand; those of StepTokens stand under a generation.
 func (s WalkStep) prefix() byte {
-	return map[WalkStep]byte{
-		StepPersons: keyPerson, StepPayments: keyPayment, StepGrants: keyGrant, StepOutbox: keyOut,
-	}[s]
+	switch s {
+	case StepPersons:
+		return keyPerson
+	case StepPayments:
+		return keyPayment
+	case StepGrants:
+		return keyGrant
+	case StepOutbox:
+		return keyOut
+	case StepTokens:
+	}
+	return 0
 }
 
 // RotationRecord is a rotation that is under way, or was the last.

@@ -14,7 +14,8 @@ func keysCommands() []Command {
 		&ConfirmKey{3, "node-1"},
 		&StageRotation{3, []string{"node-1", "node-2"}, true},
 		&RotatePage{
-			3, StepTokens, []byte("a"), []byte("b"), true, 9, []MovedToken{{sampleHash(1), sampleHash(2), sampleHash(3)}},
+			3, StepTokens, []byte("a"), []byte("b"), true, 9,
+			[]MovedToken{{sampleHash(1), sampleHash(2), sampleHash(3)}},
 			[]Resealed{{[]byte("key"), 1, sampleHash(4), []byte("sealed")}},
 		},
 	}
@@ -23,7 +24,9 @@ func keysCommands() []Command {
 func sampleKeys() sample {
 	return of("keys", KeysRecord{
 		"token-2", "data-2", "evidence-1", 4, true, RotationRecord{
-			3, KeyData, "data-1", "data-2", []byte("probe"), RotationMoving, []string{"node-1"}, StepPersons, []byte("a"), 9, 8,
+			3, KeyData, "data-1", "data-2", []byte("probe"), RotationMoving,
+			[]string{"node-1"},
+			StepPersons, []byte("a"), 9, 8,
 			"li", sampleTime(1), sampleTime(2), sampleTime(3), sampleTime(4),
 		},
 	})

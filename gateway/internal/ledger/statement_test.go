@@ -17,7 +17,7 @@ import (
 func (f *fed) statement(s someone, limit int) string {
 	f.t.Helper()
 	v := f.view(s.home)
-	no, _, err := f.found(v, f.person(s.home, s))
+	no, err := f.found(v, f.person(s.home, s))
 	if err != nil {
 		f.t.Fatal(err)
 	}

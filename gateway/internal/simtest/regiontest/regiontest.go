@@ -27,6 +27,7 @@ import (
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/premium"
+	"gongji/gateway/internal/rotate"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/vault"
 )
@@ -43,9 +44,13 @@ type Config struct {
 	Codes  []federation.Region // the regions that run
 	Absent []federation.Region // the regions that a test plays
 	Cores  map[federation.Region]adapters.Core
-	Nodes  int           // of each region; 0: one
-	Timing settle.Timing // zero: settle.DefaultTiming
-	Bus    federation.Bus
+	Nodes  int // of each region; 0: one
+	// OwnRings gives every node a key ring of its own; its keys are copied when the federation is made.
+	OwnRings bool
+	// RotationRate is how many records a rotation's walk looks at in a second; 0: the gateway's own.
+	RotationRate int
+	Timing       settle.Timing // zero: settle.DefaultTiming
+	Bus          federation.Bus
 	// Log wraps what a region's parts see of their log; nil: as it is.
 	Log func(federation.Region, consensus.Log) consensus.Log
 	// Rules changes a region's rules before they come into force; nil: the pilot's.
@@ -97,6 +102,8 @@ type Node struct {
 	Settler  *settle.Settler
 	Desk     *desk.Desk
 	Premiums *premium.Collector
+	Rotator  *rotate.Rotator
+	Ring     *keyfile.Ring
 	Registry *prometheus.Registry
 	Output   *Output // what was logged
 	Audits   *Audits // what was audited
@@ -317,7 +324,10 @@ func (f *Federation) makeRegion(r *Region) error {
 
 func (f *Federation) makeNode(r *Region, n *Node) error {
 	var err error
-	if n.Vault, err = vault.New(r.Ring, r.Sealer.Hash, random); err != nil {
+	if n.Ring, err = f.ringOf(r); err != nil {
+		return err
+	}
+	if n.Vault, err = vault.New(n.Ring, r.Sealer.Hash, random); err != nil {
 		return err
 	}
 	n.Vault.Follow(func() ledger.KeysRecord { return n.Ledger.InForce().Keys })
@@ -338,6 +348,9 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 		Audit: n.Audits.add, NotReady: func() []string { return nil },
 	})
 	if err != nil {
+		return err
+	}
+	if err = f.makeRotator(r, n); err != nil {
 		return err
 	}
 	counts, err := premium.NewMetrics(n.Registry)

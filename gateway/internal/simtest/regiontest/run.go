@@ -23,6 +23,7 @@ func (f *Federation) Run(ctx context.Context) error {
 			g.Go(func() error { return n.mem.Run(ctx) })
 			g.Go(func() error { return n.Settler.Run(ctx) })
 			g.Go(func() error { return n.Premiums.Run(ctx) })
+			g.Go(func() error { return n.Rotator.Run(ctx) })
 		}
 	}
 	return g.Wait()
