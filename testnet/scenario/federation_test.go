@@ -162,13 +162,16 @@ func (f *fed) pay(ctx context.Context, pair topology.Pair, amount string) (clien
 	if err != nil {
 		return p, err
 	}
-	if p.Status == client.PaymentHeld {
-		p, err = c.Confirm(ctx, p.PaymentID, client.Confirmation{RequestID: client.NewRequestID()}, 5*time.Second)
-	}
-	for id := p.PaymentID; err == nil && !ended(p.Status); p, err = c.Payment(ctx, id) {
+	confirmation := client.Confirmation{RequestID: client.NewRequestID()}
+	for id := p.PaymentID; err == nil && !ended(p.Status); {
+		if p.Status == client.PaymentHeld { // at once, or only after an answer that the decision is under way
+			p, err = c.Confirm(ctx, id, confirmation, 5*time.Second)
+			continue
+		}
 		if !pause(ctx, 50*time.Millisecond) {
 			return p, ctx.Err()
 		}
+		p, err = c.Payment(ctx, id)
 	}
 	return p, err
 }
