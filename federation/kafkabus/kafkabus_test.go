@@ -23,8 +23,8 @@ import (
 	"gongji/federation/kafkabus"
 )
 
-// leftMax is how long a goroutine may outlive its bus: kafka-go keeps a connection that was made while its transport was
-// given up until the idle timeout (see newGeneration).
+// leftMax is how long a goroutine may outlive its bus: kafka-go keeps a connection that was made while its transport
+// was given up until the idle timeout (see newGeneration).
 const leftMax = 35 * time.Second
 
 func TestMain(m *testing.M) {
