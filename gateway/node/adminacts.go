@@ -46,8 +46,10 @@ func (n *Node) proposeAct(w http.ResponseWriter, q *http.Request, r *adminRoute)
 	n.deps.Random(random[:])
 	c := &ledger.ProposeAct{
 		ID:    "a-" + hex.EncodeToString(random[:]),
-		Act:   operator.Act{Method: q.Method, Target: q.URL.RequestURI(), ContentType: q.Header.Get("Content-Type"), Body: body},
 		Needs: r.needs, By: callerOf(q.Context()).name,
+	}
+	c.Act = operator.Act{
+		Method: q.Method, Target: q.URL.RequestURI(), ContentType: q.Header.Get("Content-Type"), Body: body,
 	}
 	c.Digest = c.Act.Digest(n.sealer.suite)
 	out, err := n.tell(q.Context(), c)
@@ -63,22 +65,22 @@ func (n *Node) proposeAct(w http.ResponseWriter, q *http.Request, r *adminRoute)
 
 // shownAct is an act as the API shows it.
 type shownAct struct {
-	ID          string           `json:"id"`
-	State       ledger.ActState  `json:"state"`
-	Method      string           `json:"method"`
-	Target      string           `json:"target"`
-	ContentType string           `json:"content_type,omitempty"`
-	Body        string           `json:"body"` // of a list: its beginning
-	BodyBytes   int              `json:"body_bytes"`
-	Digest      string           `json:"digest"`
-	Needs       operator.Duty    `json:"needs"`
-	By          string           `json:"by"`
-	Second      string           `json:"second,omitempty"`
-	Proposed    time.Time        `json:"proposed"`
-	Expires     *time.Time       `json:"expires,omitempty"`
-	Decided     *time.Time       `json:"decided,omitempty"`
-	Status      int              `json:"status,omitempty"`
-	Result      string           `json:"result,omitempty"`
+	ID          string          `json:"id"`
+	State       ledger.ActState `json:"state"`
+	Method      string          `json:"method"`
+	Target      string          `json:"target"`
+	ContentType string          `json:"content_type,omitempty"`
+	Body        string          `json:"body"` // of a list: its beginning
+	BodyBytes   int             `json:"body_bytes"`
+	Digest      string          `json:"digest"`
+	Needs       operator.Duty   `json:"needs"`
+	By          string          `json:"by"`
+	Second      string          `json:"second,omitempty"`
+	Proposed    time.Time       `json:"proposed"`
+	Expires     *time.Time      `json:"expires,omitempty"`
+	Decided     *time.Time      `json:"decided,omitempty"`
+	Status      int             `json:"status,omitempty"`
+	Result      string          `json:"result,omitempty"`
 }
 
 func shown(a *ledger.ActRecord, most int) shownAct {
@@ -172,8 +174,8 @@ func (n *Node) adminReject(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// adminApprove carries an act out. Only the one call whose approval the log took comes here, so it happens once at most;
-// if this node stops meanwhile, the act stays approved without a result, and people look what became of it.
+// adminApprove carries an act out. Only the one call whose approval the log took comes here, so it happens once at
+// most; if this node stops meanwhile, the act stays approved without a result, and people look what became of it.
 func (n *Node) adminApprove(w http.ResponseWriter, q *http.Request) {
 	a := n.decide(w, q, true)
 	if a == nil {

@@ -60,7 +60,7 @@ func (n *Node) adminInDoubt(w http.ResponseWriter, q *http.Request) {
 }
 
 // adminForceRelease gives back what a hold in doubt has reserved, at the word of two operators. It counts only if the
-// hold is still in doubt when the entry is applied; the origin is told, and every signed message about the hold is kept.
+// hold is still in doubt when the entry is applied; the origin is told, and every signed message about it is kept.
 func (n *Node) adminForceRelease(w http.ResponseWriter, q *http.Request) {
 	var in struct {
 		Reason string `json:"reason"`
@@ -86,8 +86,8 @@ func (n *Node) adminForceRelease(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// adminDirectory brings a directory in by hand, for a region that the topic and the file do not reach. It is held to the
-// same: the root's signatures, its predecessor, its expiry.
+// adminDirectory brings a directory in by hand, for a region that the topic and the file do not reach. It is held to
+// the same: the root's signatures, its predecessor, its expiry.
 func (n *Node) adminDirectory(w http.ResponseWriter, q *http.Request) {
 	signed, err := io.ReadAll(http.MaxBytesReader(w, q.Body, directoryByOne))
 	if err != nil {

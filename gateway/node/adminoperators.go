@@ -99,9 +99,17 @@ func (n *Node) stateOf(w http.ResponseWriter, q *http.Request, state ledger.Oper
 	n.done(w, q, &ledger.StateOperator{Name: q.PathValue("name"), State: state, By: who.name, Second: who.second})
 }
 
-func (n *Node) adminLock(w http.ResponseWriter, q *http.Request)   { n.stateOf(w, q, ledger.OperatorLocked) }
-func (n *Node) adminRemove(w http.ResponseWriter, q *http.Request) { n.stateOf(w, q, ledger.OperatorRemoved) }
-func (n *Node) adminUnlock(w http.ResponseWriter, q *http.Request) { n.stateOf(w, q, ledger.OperatorActive) }
+func (n *Node) adminLock(w http.ResponseWriter, q *http.Request) {
+	n.stateOf(w, q, ledger.OperatorLocked)
+}
+
+func (n *Node) adminRemove(w http.ResponseWriter, q *http.Request) {
+	n.stateOf(w, q, ledger.OperatorRemoved)
+}
+
+func (n *Node) adminUnlock(w http.ResponseWriter, q *http.Request) {
+	n.stateOf(w, q, ledger.OperatorActive)
+}
 
 // readOfficers reads the operators' file: the first security officers, two at least, each with a good registration.
 func (n *Node) readOfficers() ([]enrolled, error) {
@@ -122,7 +130,8 @@ func (n *Node) readOfficers() ([]enrolled, error) {
 	}
 	for _, o := range in.Officers {
 		if o.Role != operator.RoleSecurity {
-			return nil, fmt.Errorf("node: operators: %q is no security officer; the officers take in the others", o.Registration.Name)
+			return nil, fmt.Errorf("node: operators: %q is no security officer; the officers take in the others",
+				o.Registration.Name)
 		}
 		if err = o.Registration.Check(n.sealer.suite); err != nil {
 			return nil, fmt.Errorf("node: operators: %q: %w", o.Registration.Name, err)

@@ -28,8 +28,8 @@ func walkRegistration(c *record.Coder, r *operator.Registration) {
 	c.Bytes(&r.Signature)
 }
 
-// PutOperator makes somebody an operator, or gives an operator another role, key or passphrase. Two security officers do
-// it. First is what the configuration names, for a region that has not two of them.
+// PutOperator makes somebody an operator, or gives an operator another role, key or passphrase. Two security officers
+// do it. First is what the configuration names, for a region that has not two of them.
 type PutOperator struct {
 	Registration operator.Registration // the leader has checked its signature
 	Role         operator.Role

@@ -26,7 +26,10 @@ func operatorRecords() []sample {
 	return []sample{
 		of("audit entry", auditlog.Entry{Number: 7, Digest: sampleHash(1), Line: sampleLine()}),
 		of("operator", OperatorRecord{
-			sampleRegistration(), operator.RoleOperator, OperatorActive, 3, sampleTime(1), []string{"digest"}, sampleTime(2), "li",
+			sampleRegistration(), operator.RoleOperator, OperatorActive, 3, sampleTime(1),
+			[]string{"digest"},
+			sampleTime(2),
+			"li",
 		}),
 		of("session", SessionRecord{"li", sampleTime(1), sampleTime(2), sampleTime(3)}),
 		of("act", ActRecord{
