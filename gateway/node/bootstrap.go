@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"gongji/consensus"
 	"gongji/federation"
 	"gongji/gateway/config"
+	"gongji/gateway/internal/bulletin"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/person"
@@ -20,12 +22,12 @@ import (
 	"gongji/gateway/internal/vault"
 )
 
-// The leader brings what the configuration names into the region's state: rules and accounts once, a directory
-// whenever there is a newer one.
+// The leader brings what the configuration names into the region's state: rules and accounts once; package bulletin
+// brings a directory whenever there is a newer one.
 
 const (
 	bootstrapAgain = 500 * time.Millisecond
-	directoryEvery = 2 * time.Second
+	bootstrapEvery = 2 * time.Second
 	importBatch    = 256
 	importName     = "people"
 )
@@ -37,7 +39,7 @@ func (n *Node) bootstrap(ctx context.Context) error {
 	}
 	for ctx.Err() == nil {
 		lead, changed := n.log.Leadership()
-		wait := directoryEvery
+		wait := bootstrapEvery
 		if lead.Leader {
 			if err := n.bring(ctx); err != nil && ctx.Err() == nil {
 				n.deps.Logger.LogAttrs(ctx, slog.LevelError, "what the configuration names could not be brought into the log",
@@ -58,8 +60,7 @@ func (n *Node) bootstrap(ctx context.Context) error {
 }
 
 func (n *Node) bring(ctx context.Context) error {
-	return errors.Join(n.bringPlatforms(ctx), n.bringRules(ctx), n.bringDirectory(ctx), n.bringPeople(ctx),
-		n.bringOfficers(ctx))
+	return errors.Join(n.bringPlatforms(ctx), n.bringRules(ctx), n.bringPeople(ctx), n.bringOfficers(ctx))
 }
 
 func (n *Node) put(ctx context.Context, c ledger.Command) error {
@@ -96,31 +97,31 @@ func (n *Node) firstRules() (policy.Rules, error) {
 	return rulebook.BuiltIn(n.cfg.Region)
 }
 
-// bringDirectory takes a directory that follows the one in force, is signed and not expired.
-func (n *Node) bringDirectory(ctx context.Context) error {
-	signed := n.deps.Directory
-	if signed == nil {
-		f, err := os.Open(n.cfg.Directory.File)
-		if err != nil {
-			return err
-		}
-		signed, err = io.ReadAll(io.LimitReader(f, federation.DirectoryMax+1))
-		if err = errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-	}
-	present := n.ledger.InForce().Directory
-	if present != nil && string(present.Signed()) == string(signed) {
-		return nil
-	}
-	next, err := federation.ParseDirectory(n.sealer, n.roots, signed, present, n.deps.Clock())
+// openBulletin makes what watches for newer directories: on the bus, if it carries them, and in the file.
+func (n *Node) openBulletin() error {
+	metrics, err := bulletin.NewMetrics(n.registry, n.ledger, n.deps.Clock)
 	if err != nil {
-		return fmt.Errorf("node: directory: %w", err)
+		return err
 	}
-	if err = n.judgeCertificates(ctx, next, present); err != nil {
-		return fmt.Errorf("node: directory: %w", err)
+	board, _ := n.bus.(federation.Board) // a bus in a simulation may have none
+	n.bulletin, err = bulletin.New(bulletin.Deps{
+		Log: n.log, Ledger: n.ledger, Sealer: n.sealer, Roots: n.roots, Board: board, File: n.directoryFile,
+		Now: n.deps.Clock, Logger: n.deps.Logger, Audit: n.noted, Metrics: metrics, Judge: n.judgeCertificates,
+	})
+	return err
+}
+
+// directoryFile reads the directory that the configuration names, or was handed in.
+func (n *Node) directoryFile() ([]byte, error) {
+	if n.deps.Directory != nil {
+		return n.deps.Directory, nil
 	}
-	return n.put(ctx, &ledger.SetDirectory{Signed: signed})
+	f, err := os.Open(n.cfg.Directory.File)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := io.ReadAll(io.LimitReader(f, federation.DirectoryMax+1))
+	return bytes.TrimSpace(signed), errors.Join(err, f.Close())
 }
 
 // imported returns nil once the accounts are in the state.

@@ -121,8 +121,8 @@ func (p *place) member(code string) bool {
 }
 
 // TestDirectoryFollows: a directory that follows the one in force is taken while the node runs; an older one,
-// one that nobody of the root has signed and one that does not follow are refused, with an error in the log, and
-// change nothing.
+// one that nobody of the root has signed and one that does not follow are refused, with an audit line, and change
+// nothing.
 func TestDirectoryFollows(t *testing.T) {
 	t.Parallel()
 	f := newField(t, shanghai, beijing)
@@ -136,7 +136,7 @@ func TestDirectoryFollows(t *testing.T) {
 		m := federation.Member{Code: "650100", Name: "new", State: federation.MemberOpen, Protocol: 1}
 		d.Members = append(slices.Clip(d.Members), m)
 	}
-	refusal := func() int { return bytes.Count(f.log.bytes(), []byte("could not be brought into the log")) }
+	refusal := func() int { return bytes.Count(f.log.bytes(), []byte("directory_refused")) }
 	refused := func(what string, change func(*federation.DirectoryData), sign federation.SignFunc) {
 		t.Helper()
 		before := refusal()

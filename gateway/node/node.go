@@ -39,6 +39,7 @@ import (
 	"gongji/gateway/config"
 	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/auditor"
+	"gongji/gateway/internal/bulletin"
 	"gongji/gateway/internal/desk"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
@@ -88,6 +89,7 @@ type Node struct {
 	premiums *premium.Collector
 	expiries *trust.Watch
 	judged   [federation.HashSize]byte // the directory whose certificates were audited last
+	bulletin *bulletin.Watch
 	bus      federation.Bus
 	owned    []io.Closer // opened by New
 	keys     crypto.KeyKeeper
@@ -118,7 +120,7 @@ func New(cfg config.Config, deps Deps) (*Node, error) {
 	}
 	for _, step := range []func() error{
 		n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openTrust, n.openRotator, n.openSettle,
-		n.openFace,
+		n.openBulletin, n.openFace,
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.close())
@@ -393,6 +395,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.rotator.Run(gctx) })
 	g.Go(func() error { return n.bootstrap(gctx) })
 	g.Go(func() error { return n.guardKeys(gctx) })
+	g.Go(func() error { return n.bulletin.Run(gctx) })
 	g.Go(func() error { return n.becomeReady(gctx) })
 	g.Go(func() error { return n.face.Watch(gctx) })
 	if !n.deps.Silent {

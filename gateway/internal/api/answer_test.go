@@ -302,6 +302,10 @@ func TestService(t *testing.T) {
 	if !strings.Contains(string(r.body), counted) {
 		t.Errorf("metrics: %s", r.body)
 	}
+	e.desk.warned = []string{"the directory has expired"}
+	if r = e.call(t, e.leader, "GET", "/readyz", ""); r.status != 200 || !strings.Contains(string(r.body), "has expired") {
+		t.Errorf("a warning: %d %s", r.status, r.body)
+	}
 	e.desk.ready = []string{"no leader", "the bus does not answer"}
 	r = e.call(t, e.leader, "GET", "/readyz", "")
 	if r.status != 503 || !strings.Contains(string(r.body), "no leader") {

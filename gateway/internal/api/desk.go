@@ -133,6 +133,7 @@ type Info interface {
 	Rules(ctx context.Context) (client.Rules, error)
 	// Member tells whether the directory knows the region; it is cheap.
 	Member(region string) bool
-	// Ready returns the reasons why this node is not ready, none if it is. It is asked on every node.
-	Ready() []string
+	// Ready returns the reasons why this node is not ready, none if it is, and warnings that take nothing away from it.
+	// It is asked on every node.
+	Ready() (reasons, warnings []string)
 }

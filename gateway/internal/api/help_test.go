@@ -69,6 +69,7 @@ type fakeDesk struct {
 	amount     *money.Amount
 	caller     string
 	ready      []string
+	warned     []string
 	list       int // things that a search returns at most
 	written    api.Written
 	spendFails error
@@ -366,7 +367,7 @@ func (*fakeDesk) Rules(context.Context) (client.Rules, error) {
 
 func (*fakeDesk) Member(r string) bool { return r == "110000" || r == "310000" || r == "350100" }
 
-func (d *fakeDesk) Ready() []string { return d.ready }
+func (d *fakeDesk) Ready() ([]string, []string) { return d.ready, d.warned }
 
 // fakeLog knows who leads, and carries what is asked to a handler.
 type fakeLog struct {

@@ -23,6 +23,8 @@ var openAPI []byte
 type readiness struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons"`
+	// Warnings are what operators should look at though the node is ready: a directory that ages.
+	Warnings []string `json:"warnings"`
 }
 
 // routeService adds the paths that every node answers for itself, without a caller's identity.
@@ -44,12 +46,14 @@ func (f *Face) routeService(gatherer prometheus.Gatherer) {
 }
 
 func (f *Face) ready() answer {
-	reasons := f.desk.Ready()
+	reasons, warnings := f.desk.Ready()
 	status := http.StatusOK
 	if len(reasons) > 0 {
 		status = http.StatusServiceUnavailable
 	}
-	a, err := document(status, readiness{Ready: len(reasons) == 0, Reasons: listed(reasons)})
+	a, err := document(status, readiness{
+		Ready: len(reasons) == 0, Reasons: listed(reasons), Warnings: listed(warnings),
+	})
 	if err != nil {
 		return f.refuse(refusal(err, false))
 	}

@@ -17,6 +17,7 @@ import (
 	"gongji/federation"
 	"gongji/gateway/client"
 	"gongji/gateway/internal/api"
+	"gongji/gateway/internal/bulletin"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/person"
 	"gongji/gateway/internal/policy"
@@ -135,8 +136,9 @@ func (d *Desk) Member(region string) bool {
 	return ok
 }
 
-// Ready returns why this node is not ready.
-func (d *Desk) Ready() []string {
+// Ready returns why this node is not ready, and what its operators should know though it is. An expired directory is no
+// reason: captures, releases and refunds must find a node.
+func (d *Desk) Ready() ([]string, []string) {
 	var reasons []string
 	lead, _ := d.Log.Leadership()
 	if lead.LeaderID == "" {
@@ -146,13 +148,10 @@ func (d *Desk) Ready() []string {
 	if _, err := in.Rules.At(policy.Day(d.Now())); err != nil {
 		reasons = append(reasons, "no rules in force")
 	}
-	switch {
-	case in.Directory == nil:
+	if in.Directory == nil {
 		reasons = append(reasons, "no directory")
-	case in.Directory.Expired(d.Now()):
-		reasons = append(reasons, "the directory has expired: new holds are refused")
 	}
-	return append(reasons, d.NotReady()...)
+	return append(reasons, d.NotReady()...), bulletin.Warnings(in.Directory, d.Now())
 }
 
 func request(key api.RequestKey) ledger.Request {

@@ -149,6 +149,9 @@ func (a *Audits) add(event string, attrs ...slog.Attr) {
 	a.list = append(a.list, event)
 }
 
+// Note audits an event at the node.
+func (n *Node) Note(event string, attrs ...slog.Attr) { n.Audits.add(event, attrs...) }
+
 // List is all so far, each with its attributes behind it.
 func (a *Audits) List() []string {
 	a.mu.Lock()
