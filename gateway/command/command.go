@@ -6,6 +6,7 @@
 //	gateway rules explain --payment FILE           read a recorded decision to a citizen
 //	gateway rules show REGION, gateway rules schema   the built-in documents, and the schema
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
+//	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
 package command
 
 import (
@@ -37,6 +38,8 @@ const description = "One node of one region's gateway, and its rules. docs/opera
 type line struct {
 	Serve serve `cmd:"" default:"withargs" help:"Run one node."`
 	Rules rules `cmd:"" help:"Regional rules as documents: check, compare, explain, bring into force."`
+
+	Rotation rotation `cmd:"" help:"Replace a key at rest of a running region, under load."`
 }
 
 type serve struct {

@@ -1,150 +1,18 @@
 package node_test
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf16"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"gongji/federation"
 	"gongji/gateway/client"
 	"gongji/gateway/config"
 )
-
-// needles are all the forms in which a clear text could stand in a file.
-func needles(text string) [][]byte {
-	raw := []byte(text)
-	out := [][]byte{raw, []byte(hex.EncodeToString(raw)), []byte(strings.ToUpper(hex.EncodeToString(raw)))}
-	for shift := range 3 { // base64 of a longer text has the same characters where whole groups of three begin
-		padded := append(make([]byte, shift), raw...)
-		whole := padded[:len(padded)/3*3]
-		if shift > 0 {
-			whole = whole[3:]
-		}
-		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-			out = append(out, []byte(e.EncodeToString(whole)))
-		}
-	}
-	var little, big []byte
-	for _, u := range utf16.Encode([]rune(text)) {
-		little = append(little, byte(u), byte(u>>8))
-		big = append(big, byte(u>>8), byte(u))
-	}
-	return append(out, little, big)
-}
-
-// hunt looks for clear texts, and for one that has to be there, so that nobody hunts in the wrong place.
-type hunt struct {
-	t       *testing.T
-	marks   map[string][][]byte
-	control []byte
-	found   map[string]int // places where the control text stands
-	looked  int
-}
-
-func newHunt(t *testing.T, control string, texts ...string) *hunt {
-	t.Helper()
-	h := &hunt{t: t, marks: map[string][][]byte{}, control: []byte(control), found: map[string]int{}}
-	for _, c := range texts {
-		h.marks[c] = needles(c)
-	}
-	return h
-}
-
-func (h *hunt) look(place, what string, data []byte) {
-	h.looked++
-	if bytes.Contains(data, h.control) {
-		h.found[place]++
-	}
-	for _, forms := range h.marks {
-		for i, n := range forms {
-			if bytes.Contains(data, n) {
-				h.t.Errorf("a clear identity (form %d) in %s: %s", i, place, what)
-			}
-		}
-	}
-}
-
-// files looks into every file below a folder as it stands, and into every key and value of the Pebble stores.
-func (h *hunt) files(dir string) {
-	h.t.Helper()
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() {
-			if _, err := os.Stat(filepath.Join(path, "CURRENT")); err == nil || hasMarker(path) {
-				h.store(path)
-			}
-			return nil
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		place := "files"
-		if strings.Contains(rel, string(filepath.Separator)+"wal"+string(filepath.Separator)) {
-			place = "log"
-		}
-		h.look(place, rel, data)
-		return err
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func hasMarker(dir string) bool {
-	found, err := filepath.Glob(filepath.Join(dir, "marker.manifest.*"))
-	return err == nil && len(found) > 0
-}
-
-func (h *hunt) store(dir string) {
-	h.t.Helper()
-	db, err := pebble.Open(dir, &pebble.Options{ReadOnly: true, Logger: quiet{}})
-	if err != nil {
-		h.t.Fatalf("%s: %v", dir, err)
-	}
-	it, err := db.NewIter(nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	place := "state"
-	if strings.Contains(dir, "checkpoints") {
-		place = "snapshots"
-	}
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			h.t.Fatal(err)
-		}
-		h.look(place, fmt.Sprintf("key of kind %q", it.Key()[:1]), append(bytes.Clone(it.Key()), value...))
-	}
-	if err := it.Close(); err != nil {
-		h.t.Error(err)
-	}
-	if err := db.Close(); err != nil {
-		h.t.Error(err)
-	}
-}
-
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-func (quiet) Fatalf(string, ...any) {}
 
 // family is a few persons with names and numbers that stand nowhere else.
 type marked struct {
@@ -173,6 +41,8 @@ func TestNoClearIdentity(t *testing.T) {
 	startAll(t, m.nodes...)
 	m.sh, m.bj = ask(t, sh...), ask(t, bj...)
 	m.live(t)
+	m.afterwards(t)
+	m.rotate(t)
 	m.misbehave(t)
 
 	control := child.IDNumber[:6] + "********" + child.IDNumber[14:]
@@ -185,7 +55,10 @@ func TestNoClearIdentity(t *testing.T) {
 	}
 	for _, p := range m.nodes {
 		h.look("metrics", p.cfg.NodeID, p.get("/metrics"))
-		for _, path := range []string{"/admin/v1/status", "/admin/v1/audit", "/admin/v1/digest"} {
+		for _, path := range []string{
+			"/admin/v1/status", "/admin/v1/audit", "/admin/v1/digest", "/admin/v1/keys/rotation", "/admin/v1/index",
+			"/debug/pprof/heap?debug=1", "/debug/pprof/goroutine?debug=2",
+		} {
 			_, body := p.admin(http.MethodGet, path)
 			h.look("operators", path, body)
 		}
@@ -194,7 +67,7 @@ func TestNoClearIdentity(t *testing.T) {
 	}
 	h.look("logged", "log output", f.log.bytes())
 	h.files(filepath.Join(f.dir, "data"))
-	for _, place := range []string{"log", "state", "snapshots"} {
+	for _, place := range []string{"log", "state", "snapshots", "tables"} {
 		if h.found[place] == 0 {
 			t.Errorf("not even the masked number was found in the %s: %v of %d places", place, h.found, h.looked)
 		}
@@ -266,6 +139,80 @@ func (m *marked) live(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatalf("%+v, %v", p, err)
+		}
+	}
+}
+
+// afterwards refunds, completes an emergency, revokes, and reads everything that can be read.
+func (m *marked) afterwards(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
+	day := time.Now().In(time.FixedZone("", 8*60*60)).Format(time.DateOnly)
+	f := m.bill("to-refund")
+	f.Confirm = client.ConfirmAuto
+	p, err := m.sh.CreatePayment(ctx, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is captured", func() bool {
+		p, err = m.sh.Payment(ctx, p.PaymentID)
+		return err == nil && p.Status == client.PaymentCaptured
+	})
+	refund := client.RefundRequest{RequestID: client.NewRequestID(), Amount: "10.00", Reason: "退费"}
+	if _, err = m.sh.CreateRefund(ctx, p.PaymentID, refund); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []string{client.RolePayer, client.RoleBeneficiary} {
+		who := m.remote
+		if role == client.RoleBeneficiary {
+			who = m.child
+		}
+		got, err := m.bj.Statement(ctx, client.StatementRequest{Person: who, Role: role, From: day, To: day})
+		if err != nil || len(got.Entries) == 0 {
+			t.Fatalf("%s: %+v, %v", role, got, err)
+		}
+	}
+	list, err := m.sh.SearchGrants(ctx, client.GrantSearch{Payer: &m.payer})
+	if err != nil || len(list.Grants) == 0 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if _, err = m.sh.RevokeGrant(ctx, list.Grants[0].GrantID, client.NewRequestID()); err != nil {
+		t.Fatal(err)
+	}
+	e := m.bill("emergency")
+	e.Purpose, e.Grants = "emergency", []string{list.Grants[0].GrantID}
+	declined, err := m.sh.CreatePayment(ctx, e)
+	if err != nil || declined.Status != client.PaymentDeclined {
+		t.Fatalf("%+v, %v", declined, err)
+	}
+	m.grant(t, m.sh, m.payer)
+	done, err := m.sh.Complete(ctx, declined.PaymentID, client.Completion{
+		RequestID: client.NewRequestID(), Confirm: client.ConfirmAuto,
+	})
+	if err != nil {
+		t.Fatalf("%+v, %v", done, err)
+	}
+}
+
+// rotate replaces the keys of tokens and of sealed persons of both regions, and looks that the disks forget the old ones
+// while payments go on.
+func (m *marked) rotate(t *testing.T) {
+	t.Helper()
+	for _, use := range []string{"token", "data"} {
+		for _, p := range []*place{m.nodes[0], m.nodes[3]} {
+			body := `{"use":"` + use + `","operator":"li"}`
+			if code := p.operator("/admin/v1/keys/rotate", body); code != http.StatusOK {
+				t.Fatalf("rotation of the %s key: %d", use, code)
+			}
+			until(t, "the rotation has ended", func() bool {
+				_, answer := p.admin(http.MethodGet, "/admin/v1/keys/rotation")
+				return strings.Contains(string(answer), `"stage":"done"`)
+			})
+		}
+		visit := m.bill("after-" + use)
+		visit.Confirm = client.ConfirmAuto
+		if got, err := m.sh.CreatePayment(t.Context(), visit); err != nil || got.Status == client.PaymentDeclined {
+			t.Fatalf("%+v, %v", got, err)
 		}
 	}
 }

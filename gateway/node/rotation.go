@@ -42,7 +42,7 @@ type rotationOrder struct {
 
 const (
 	rotationMax = 4 << 10 // bytes of an order
-	rotatorMax = 64      // bytes of an operator's name
+	rotatorMax  = 64      // bytes of an operator's name
 )
 
 func readRotation(w http.ResponseWriter, r *http.Request) (rotationOrder, error) {
