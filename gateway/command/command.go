@@ -5,6 +5,7 @@
 //	gateway rules diff A B                         what B changes
 //	gateway rules explain --payment FILE           read a recorded decision to a citizen
 //	gateway rules show REGION, gateway rules schema   the built-in documents, and the schema
+//	gateway cert root, csr, issue, check, show, revoke, crl, import-key   the federation's certificates
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
 //	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
 package command
@@ -40,6 +41,8 @@ type line struct {
 	Rules rules `cmd:"" help:"Regional rules as documents: check, compare, explain, bring into force."`
 
 	Rotation rotation `cmd:"" help:"Replace a key at rest of a running region, under load."`
+
+	Cert certificates `cmd:"" help:"SM2 certificates: ask, issue, check, revoke."`
 }
 
 type serve struct {
@@ -55,7 +58,7 @@ func (p *Program) Run(ctx context.Context, args []string) error {
 	helped := false
 	parser, err := kong.New(&l, kong.Name("gateway"), kong.Writers(p.Stdout, p.Stderr), kong.Description(description),
 		kong.Exit(func(int) { helped = true }), // --help was printed: nothing else is to be done
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p))
+		kong.Vars{"reasons": reasons()}, kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(p))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
