@@ -173,3 +173,54 @@ func TestVariableTime(t *testing.T) {
 		t.Errorf("%d", code)
 	}
 }
+
+// TestDestroyByOperators (R-28): a key that nothing needs is destroyed with a reason, in the module; one that is current
+// or listed is not, and neither is one whose id does not stand in the body.
+func TestDestroyByOperators(t *testing.T) {
+	t.Parallel()
+	f := newField(t, shanghai)
+	ring := f.keys.Regions[shanghai].Ring
+	old, err := ring.Current(crypto.UseData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := ring.Current(crypto.UseDecrypt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, use := range []crypto.Use{crypto.UseData, crypto.UseDecrypt} { // so that neither is the newest
+		if _, err := ring.Generate(use); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := f.places(shanghai, 1)[0]
+	p.onModule(f.module(shanghai))
+	startAll(t, p)
+	current, err := ring.Current(crypto.UseData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ask := range []struct {
+		id, body string
+		want     int
+	}{
+		{current, `{"id":"` + current + `","reason":"over"}`, http.StatusForbidden},
+		{listed, `{"id":"` + listed + `","reason":"over"}`, http.StatusForbidden},
+		{old, `{"id":"` + current + `","reason":"over"}`, http.StatusBadRequest},
+		{old, `{"id":"` + old + `"}`, http.StatusBadRequest},
+		{"data-202001-0000000000000000", `{"id":"data-202001-0000000000000000","reason":"over"}`, http.StatusNotFound},
+		{old, `{"id":"` + old + `","reason":"its month is over"}`, http.StatusOK},
+		{old, `{"id":"` + old + `","reason":"its month is over"}`, http.StatusNotFound},
+	} {
+		if got := p.operator("/admin/v1/keyring/"+ask.id+"/destroy", ask.body); got != ask.want {
+			t.Errorf("%s %s: %d, want %d", ask.id, ask.body, got, ask.want)
+		}
+	}
+	code, body := p.admin(http.MethodGet, "/admin/v1/keyring")
+	if code != http.StatusOK || strings.Contains(string(body), old) || !strings.Contains(string(body), listed) {
+		t.Errorf("%d %s", code, body)
+	}
+	if ids, err := ring.IDs(crypto.UseData); len(ids) != 1 || err != nil {
+		t.Errorf("%v, %v", ids, err)
+	}
+}
