@@ -62,7 +62,8 @@ var (
 )
 
 // Client asks the nodes of one region. It repeats the same request, with the same id, after a lost answer, an
-// unknown outcome and whatever says that it is retryable, and goes straight to the leader once an answer named it.
+// unknown outcome and whatever says that it is retryable, and goes straight to the leader once an answer named it. What
+// it signs it dates by the nodes' clock, and signs anew, once, what was too old for the node that got it.
 // Safe for concurrent use.
 type Client struct {
 	nodes    []string
@@ -74,8 +75,9 @@ type Client struct {
 	patience time.Duration
 
 	mu     sync.Mutex
-	leader string // base address, "" while unknown
-	turn   int    // of the node to ask while there is no leader
+	leader string        // base address, "" while unknown
+	turn   int           // of the node to ask while there is no leader
+	skew   time.Duration // of the nodes' clocks against this one's
 }
 
 // New makes a client; ErrOptions tells what is missing.
@@ -147,10 +149,15 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 		defer cancel()
 	}
 	var last error
+	renewed := false
 	for n := range attemptsMax {
 		answer, err := c.try(ctx, r.Method, r.Path, body)
 		if err == nil {
 			return answer, nil
+		}
+		if !renewed && c.sign != nil && stale(err) {
+			renewed = true // a new leader does not take what was signed before its time, nor anybody a clock that is off
+			continue
 		}
 		if final(err) {
 			return Answer{}, err
@@ -173,6 +180,14 @@ func final(err error) bool {
 	}
 	return errors.Is(err, errSign)
 }
+
+// stale tells whether a request has only to be signed anew: it was not carried out.
+func stale(err error) bool {
+	p, ok := errors.AsType[*ProblemError](err)
+	return ok && p.Problem.Code == codeStale
+}
+
+const codeStale = "stale_request"
 
 // errSign: the signer failed; nothing was sent.
 var errSign = errors.New("client: cannot sign")
@@ -204,6 +219,7 @@ func (c *Client) try(ctx context.Context, method, path string, body []byte) (Ans
 		return Answer{}, errors.Join(ErrAnswer, err)
 	}
 	c.learn(node, resp.Header.Get("Gongji-Leader"))
+	c.compare(node, resp.Header.Get("Date"))
 	if resp.StatusCode >= http.StatusOK && resp.StatusCode < http.StatusMultipleChoices {
 		return Answer{
 			Status: resp.StatusCode, Replay: resp.Header.Get("Idempotent-Replay") == "true",

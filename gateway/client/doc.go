@@ -5,6 +5,9 @@
 // optional field is a pointer, or a string whose zero value is left out. Requests carry persons in the clear, so
 // their types print masked; answers never carry more than MaskedPerson.
 //
+// Options.Sign signs with the platform's registered SM2 key; the key itself may stand in a key store, since only a
+// message goes in and a signature comes out. Client certificates are those of Options.HTTP.
+//
 // Every write is made repeatable by its request id: the caller makes it, keeps it, and repeats the same request
 // with it until an answer says what happened. Client does that by itself, within the time that its context allows.
 package client

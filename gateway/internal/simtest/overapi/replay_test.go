@@ -58,7 +58,8 @@ func ofThree(t *testing.T, act func(r *region)) {
 			}
 			r.faces = append(r.faces, face)
 		}
-		passes(2 * time.Second)
+		r.leads(0)
+		passes(time.Second)
 		act(r)
 	})
 }
