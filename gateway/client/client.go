@@ -219,14 +219,17 @@ func (c *Client) try(ctx context.Context, method, path string, body []byte) (Ans
 		return Answer{}, errors.Join(ErrAnswer, err)
 	}
 	c.learn(node, resp.Header.Get("Gongji-Leader"))
-	c.compare(node, resp.Header.Get("Date"))
 	if resp.StatusCode >= http.StatusOK && resp.StatusCode < http.StatusMultipleChoices {
 		return Answer{
 			Status: resp.StatusCode, Replay: resp.Header.Get("Idempotent-Replay") == "true",
 			Leader: resp.Header.Get("Gongji-Leader"), Body: data,
 		}, nil
 	}
-	return Answer{}, c.problem(node, resp.StatusCode, data)
+	err = c.problem(node, resp.StatusCode, data)
+	if stale(err) {
+		c.compare(node, resp.Header.Get("Date"))
+	}
+	return Answer{}, err
 }
 
 // problem reads a problem document.

@@ -34,8 +34,8 @@ func (c *Client) signed(r *http.Request, body []byte) error {
 // It is far below what a gateway takes, 300 s.
 const skewIgnored = 30 * time.Second
 
-// compare learns from an answer how far a node's clock is off this one's. A stranger on the way could have written the
-// header: it counts only from a node that has proven itself by TLS, or is this machine.
+// compare learns from a refusal for its time how far a node's clock is off this one's. A stranger on the way could have
+// written the header: it counts only from a node that has proven itself by TLS, or is this machine.
 func (c *Client) compare(node, date string) {
 	if c.sign == nil || !proven(node) {
 		return

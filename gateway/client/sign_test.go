@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +18,7 @@ func noHash([]byte) [32]byte { return [32]byte{} }
 func refusesStale(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(http.StatusUnauthorized)
-	_ = json.NewEncoder(w).Encode(client.Problem{Code: "stale_request", Outcome: client.OutcomeNone})
+	_, _ = w.Write([]byte(`{"code":"stale_request","outcome":"none"}`))
 }
 
 // TestSignsAnew: what a new leader does not take is signed anew, with a fresh nonce and time, and once only.

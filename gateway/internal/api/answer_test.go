@@ -337,7 +337,7 @@ func TestDocument(t *testing.T) {
 	for _, path := range []string{"healthz", "readyz", "metrics"} {
 		served["get /"+path] = path
 	}
-	served["get /openapi.json"] = "openapi"
+	served["get /openapi.json"], served["post /national/v1/{operation}"] = "openapi", "national"
 	written := map[string]string{}
 	for path, item := range s.at("paths") {
 		for method, op := range item.(map[string]any) {
