@@ -8,6 +8,7 @@
 //	gateway cert root, csr, issue, check, show, revoke, crl, import-key   the federation's certificates
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
 //	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
+//	gateway platforms list, register, revoke --admin URL   the keys of platforms
 package command
 
 import (
@@ -43,6 +44,7 @@ type line struct {
 	Rotation rotation `cmd:"" help:"Replace a key at rest of a running region, under load."`
 
 	Cert certificates `cmd:"" help:"SM2 certificates: ask, issue, check, revoke."`
+	Platforms platforms `cmd:"" help:"Keys of platforms that may ask a running region: list, register, revoke."`
 }
 
 type serve struct {

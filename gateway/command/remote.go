@@ -28,14 +28,26 @@ type remote struct {
 
 // ask speaks to the listener; a refusal of a document is printed, and is ErrRefused.
 func (r remote) ask(ctx context.Context, p *Program, method, path string, body []byte) ([]byte, error) {
+	return r.send(ctx, p, call{method, path, "application/yaml", body})
+}
+
+// call is one request to the operators' listener.
+type call struct {
+	method, path string
+	kind         string // media type of the body
+	body         []byte // nil: none
+}
+
+// send is ask for a body of any kind.
+func (r remote) send(ctx context.Context, p *Program, c call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	q, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.Admin, "/")+path, bytes.NewReader(body))
+	q, err := http.NewRequestWithContext(ctx, c.method, strings.TrimSuffix(r.Admin, "/")+c.path, bytes.NewReader(c.body))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	if body != nil {
-		q.Header.Set("Content-Type", "application/yaml")
+	if c.body != nil {
+		q.Header.Set("Content-Type", c.kind)
 	}
 	answer, err := http.DefaultClient.Do(q)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"gongji/consensus"
 	"gongji/gateway/client"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/national"
@@ -39,7 +40,17 @@ func (n *Node) platformRoutes() []adminRoute {
 // adminPlatforms lists the keys in the order of their ids.
 func (n *Node) adminPlatforms(w http.ResponseWriter, r *http.Request) {
 	out := client.PlatformList{Region: n.cfg.Region, Platforms: []client.PlatformKey{}}
-	for _, k := range n.ledger.InForce().Platforms {
+	var keys map[string]*ledger.PlatformKey
+	err := n.log.Read(r.Context(), func(rd consensus.Reader) error {
+		var failed error
+		keys, failed = n.ledger.View(rd).Platforms()
+		return failed
+	})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	for _, k := range keys {
 		shown := client.PlatformKey{
 			KeyID: k.ID, Platform: k.Platform, Region: k.Region, Public: base64.StdEncoding.EncodeToString(k.Public),
 			Roles: k.Roles, RatePerSecond: k.Rate, NotBefore: client.FormatTime(k.From), NotAfter: client.FormatTime(k.Until),

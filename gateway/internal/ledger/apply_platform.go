@@ -50,6 +50,9 @@ func readPlatforms(r consensus.Reader) (map[string]*PlatformKey, error) {
 	return keys, failed
 }
 
+// Platforms are the keys of platforms by id, revoked ones too.
+func (v View) Platforms() (map[string]*PlatformKey, error) { return readPlatforms(v.r) }
+
 // registerPlatform takes a new key, or changes roles, rate, validity, binding and dialect of a known one. Whose a key
 // is never changes, and a revoked one never comes back.
 func (x *tx) registerPlatform(now time.Time, c *RegisterPlatform) Outcome {

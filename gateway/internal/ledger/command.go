@@ -106,14 +106,8 @@ func newCommand(k Kind) Command {
 		return new(ForceRelease)
 	case KindResumeLink:
 		return new(ResumeLink)
-	case KindMakeMandate:
-		return new(MakeMandate)
-	case KindEndMandates:
-		return new(EndMandates)
-	case KindCollectPremiums:
-		return new(CollectPremiums)
-	case KindPremiumReport:
-		return new(PremiumReport)
+	case KindMakeMandate, KindEndMandates, KindCollectPremiums, KindPremiumReport:
+		return newPremiumCommand(k)
 	case KindWithdrawRules:
 		return new(WithdrawRules)
 	case KindCreateRefund:

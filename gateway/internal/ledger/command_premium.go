@@ -83,3 +83,12 @@ func (m *PremiumReport) Walk(c *record.Coder) {
 	record.Int(c, &m.Word)
 	record.Str(c, &m.Code)
 }
+
+func newPremiumCommand(k Kind) Command {
+	for _, c := range []Command{new(MakeMandate), new(EndMandates), new(CollectPremiums)} {
+		if c.Kind() == k {
+			return c
+		}
+	}
+	return new(PremiumReport)
+}
