@@ -23,6 +23,7 @@ func main() {
 	program := command.Program{
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		Serve: func(ctx context.Context, path string) error { return serve(ctx, path, os.Stdout) },
+		Ask:   command.AskTerminal, Secret: command.AskSecret,
 	}
 	err := program.Run(ctx, os.Args[1:])
 	stop()
@@ -36,6 +37,11 @@ func serve(ctx context.Context, path string, stdout io.Writer) error {
 	c, err := config.Load(path)
 	if err != nil {
 		return err
+	}
+	if !c.CoreDumps {
+		if err = command.NoCoreDumps(); err != nil {
+			return err
+		}
 	}
 	debug.SetGCPercent(c.Tuning.GCPercent)
 	if c.Tuning.MemoryLimit > 0 {

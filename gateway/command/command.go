@@ -6,6 +6,8 @@
 //	gateway rules explain --payment FILE           read a recorded decision to a citizen
 //	gateway rules show REGION, gateway rules schema   the built-in documents, and the schema
 //	gateway cert root, csr, issue, check, show, revoke, crl, import-key   the federation's certificates
+//	gateway keys init|list|generate|backup|restore|destroy|rewrap|verify   the region's secret keys
+//	gateway keys pin, gateway keys serve           the keys in a process of their own
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
 //	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
 //	gateway platforms list, register, revoke --admin URL   the keys of platforms
@@ -32,6 +34,10 @@ type Program struct {
 	Stderr io.Writer
 	// Serve runs one node with the configuration of a file until ctx ends.
 	Serve func(ctx context.Context, configFile string) error
+	// Ask asks who runs the command and gives the line that was typed; Secret does not show it. Nil:
+	// there is nobody to ask.
+	Ask    func(question string) (string, error)
+	Secret func(question string) ([]byte, error)
 }
 
 const description = "One node of one region's gateway, and its rules. docs/operations.md says how to run a cluster."
@@ -39,6 +45,7 @@ const description = "One node of one region's gateway, and its rules. docs/opera
 // line is the command line.
 type line struct {
 	Serve serve `cmd:"" default:"withargs" help:"Run one node."`
+	Keys  keys  `cmd:"" help:"The region's secret keys: make, list, back up, restore, destroy, verify, serve."`
 	Rules rules `cmd:"" help:"Regional rules as documents: check, compare, explain, bring into force."`
 
 	Rotation rotation `cmd:"" help:"Replace a key at rest of a running region, under load."`
