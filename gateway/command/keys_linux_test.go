@@ -156,11 +156,14 @@ func TestKeysRefused(t *testing.T) {
 		"nothing typed": {nil, []string{"keys", "init", "--dir", dir}, nil},
 		"two passphrases": {
 			[]string{"one passphrase or", "another passphrase"},
-			[]string{"keys", "init", "--dir", dir}, command.ErrRefused,
+			[]string{"keys", "init", "--dir", dir},
+			command.ErrRefused,
 		},
 		"short":    {[]string{"short", "short"}, []string{"keys", "init", "--dir", dir}, keyfile.ErrPassphrase},
 		"readable": {nil, []string{"keys", "init", "--dir", dir, "--passphrase-file", loose}, keyfile.ErrPermissions},
-		"both":     {nil, []string{"keys", "init", "--dir", dir, "--passphrase-file", loose, "--kek-file", "x"}, command.ErrUsage},
+		"both": {
+			nil, []string{"keys", "init", "--dir", dir, "--passphrase-file", loose, "--kek-file", "x"}, command.ErrUsage,
+		},
 		"argument": {nil, []string{"keys", "init", "--dir", dir, "--passphrase", "secret"}, command.ErrUsage},
 		"use":      {nil, []string{"keys", "generate", "--use", "all", "--reason", "x", "--dir", dir}, command.ErrUsage},
 		"reason":   {nil, []string{"keys", "generate", "--use", "data", "--reason", "a\nb", "--dir", dir}, command.ErrUsage},
@@ -194,11 +197,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKeyModule (R-28): `gateway keys serve` is a process that has the keys; another one works with them, and the system
-// writes no memory of it to disk.
+// TestKeyModule (R-28): `gateway keys serve` is a process that has the keys; another one works with them, and the
+// system writes no memory of it to disk.
 func TestKeyModule(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "keys") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "keys") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func (p *Program) printRestored(done keyfile.Restored) error {
 type keysRewrap struct {
 	keyRing
 
-	NewKEK        string `name:"new-kek-file" placeholder:"FILE" help:"File of the new key-encryption key; made if missing."`
+	NewKEK        string `name:"new-kek-file" placeholder:"FILE" help:"File of the new key-encryption key."`
 	NewPassphrase string `name:"new-passphrase-file" placeholder:"FILE" help:"File of the new passphrase."`
 	Derivation    string `enum:"argon2id,pbkdf2-sm3" default:"argon2id" help:"How a passphrase becomes a key: ${enum}."`
 	Reason        string `required:"" help:"Why, for the journal."`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"gongji/crypto"
 	"gongji/gateway/internal/policy"
@@ -83,10 +84,8 @@ func (n *Node) useOf(id string) (crypto.Use, error) {
 		if err != nil {
 			return "", err
 		}
-		for _, known := range ids {
-			if known == id {
-				return use, nil
-			}
+		if slices.Contains(ids, id) {
+			return use, nil
 		}
 	}
 	return "", crypto.ErrNoKey

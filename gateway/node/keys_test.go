@@ -174,8 +174,8 @@ func TestVariableTime(t *testing.T) {
 	}
 }
 
-// TestDestroyByOperators: a key that nothing needs is destroyed with a reason, in the module; one that is current
-// or listed is not, and neither is one whose id does not stand in the body.
+// TestDestroyByOperators: a key that nothing needs is destroyed with a reason, in the module; one that is
+// current or listed is not, and neither is one whose id does not stand in the body.
 func TestDestroyByOperators(t *testing.T) {
 	t.Parallel()
 	f := newField(t, shanghai)
