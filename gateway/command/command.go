@@ -11,6 +11,9 @@
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
 //	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
 //	gateway platforms list, register, revoke --admin URL   the keys of platforms
+//	gateway login, logout, whoami --admin URL      a session of an operator
+//	gateway operators, acts, holds --admin URL     operators, acts of two persons, holds in doubt
+//	gateway audit export, show, verify             the audit log; verify needs no gateway
 package command
 
 import (
@@ -51,7 +54,16 @@ type line struct {
 	Rotation rotation `cmd:"" help:"Replace a key at rest of a running region, under load."`
 
 	Cert certificates `cmd:"" help:"SM2 certificates: ask, issue, check, revoke."`
+
 	Platforms platforms `cmd:"" help:"Keys of platforms that may ask a running region: list, register, revoke."`
+
+	Login     login     `cmd:"" help:"Begin a session at the operators' listener."`
+	Logout    logout    `cmd:"" help:"End it."`
+	Whoami    whoami    `cmd:"" help:"Whose session it is."`
+	Operators operators `cmd:"" help:"Operators: enroll, list, add, lock, unlock, remove."`
+	Acts      acts      `cmd:"" help:"Acts of two persons: list, show, approve, reject."`
+	Holds     holds     `cmd:"" help:"Holds in doubt, and their release by two operators."`
+	Audit     audit     `cmd:"" help:"The audit log: export, show, verify."`
 }
 
 type serve struct {

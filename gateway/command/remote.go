@@ -24,6 +24,9 @@ const (
 // remote is the operators' listener of any node of the region.
 type remote struct {
 	Admin string `required:"" placeholder:"URL" help:"Operators' listener of a node, as http://127.0.0.1:18001."`
+	CA    string `placeholder:"FILE" help:"Certificates (PEM) that the listener's own is checked against."`
+
+	Session string `placeholder:"FILE" help:"Where the session's token is kept; else in the user's own folder."`
 }
 
 // ask speaks to the listener; a refusal of a document is printed, and is ErrRefused.
@@ -38,7 +41,7 @@ type call struct {
 	body         []byte // nil: none
 }
 
-// send is ask for a body of any kind.
+// send is ask for a body of any kind. An act that waits for a second person is said so, and is ErrWaits.
 func (r remote) send(ctx context.Context, p *Program, c call) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
@@ -49,7 +52,14 @@ func (r remote) send(ctx context.Context, p *Program, c call) ([]byte, error) {
 	if c.body != nil {
 		q.Header.Set("Content-Type", c.kind)
 	}
-	answer, err := http.DefaultClient.Do(q)
+	if token := r.token(); token != "" {
+		q.Header.Set("Authorization", "Bearer "+token)
+	}
+	listener, err := r.client()
+	if err != nil {
+		return nil, err
+	}
+	answer, err := listener.Do(q)
 	if err != nil {
 		return nil, fmt.Errorf("command: the node was not reached: %w", err)
 	}
@@ -57,8 +67,19 @@ func (r remote) send(ctx context.Context, p *Program, c call) ([]byte, error) {
 	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return nil, fmt.Errorf("command: the node's answer: %w", err)
 	}
-	if answer.StatusCode == http.StatusOK {
+	switch answer.StatusCode {
+	case http.StatusOK, http.StatusNoContent:
 		return data, nil
+	case http.StatusAccepted:
+		return data, p.waits(data)
+	}
+	return nil, p.refusal(answer.Status, data)
+}
+
+// refusal prints why the node refused, and is ErrRefused.
+func (p *Program) refusal(status string, data []byte) error {
+	if p.problem(data) {
+		return ErrRefused
 	}
 	var refused struct {
 		Problems []struct {
@@ -69,12 +90,12 @@ func (r remote) send(ctx context.Context, p *Program, c call) ([]byte, error) {
 		} `json:"problems"`
 	}
 	if json.Unmarshal(data, &refused) != nil || len(refused.Problems) == 0 {
-		return nil, fmt.Errorf("%w: %s: %q", ErrRefused, answer.Status, strings.TrimSpace(string(data)))
+		return fmt.Errorf("%w: %s: %q", ErrRefused, status, strings.TrimSpace(string(data)))
 	}
 	for _, x := range refused.Problems {
 		_, _ = fmt.Fprintf(p.Stderr, "%d: %q: %s / %s\n", x.Line, x.Field, x.Reason, x.ReasonZH)
 	}
-	return nil, ErrRefused
+	return ErrRefused
 }
 
 type list struct{ remote }
