@@ -59,7 +59,7 @@ type line struct {
 
 	Login     login     `cmd:"" help:"Begin a session at the operators' listener."`
 	Logout    logout    `cmd:"" help:"End it."`
-	Whoami    whoami    `cmd:"" help:"Whose session it is."`
+	Whoami    sessionOf `cmd:"" help:"Whose session it is."`
 	Operators operators `cmd:"" help:"Operators: enroll, list, add, lock, unlock, remove."`
 	Acts      acts      `cmd:"" help:"Acts of two persons: list, show, approve, reject."`
 	Holds     holds     `cmd:"" help:"Holds in doubt, and their release by two operators."`

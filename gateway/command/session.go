@@ -222,10 +222,10 @@ func (l *logout) Run(ctx context.Context, p *Program) error {
 	return err
 }
 
-type whoami struct{ remote }
+type sessionOf struct{ remote }
 
 // Run says whose session it is.
-func (w *whoami) Run(ctx context.Context, p *Program) error {
+func (w *sessionOf) Run(ctx context.Context, p *Program) error {
 	data, err := w.json(ctx, p, http.MethodGet, "/admin/v1/whoami", nil)
 	if err != nil {
 		return err
