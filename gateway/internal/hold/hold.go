@@ -302,6 +302,16 @@ func (h *Hold) Force(now time.Time, operator string) ([]Action, policy.Code) {
 	return []Action{CallRelease}, ""
 }
 
+// OriginGone puts a placed hold in doubt at once: the keys of its origin count for nothing any more, so that no decision
+// can come. Two persons end it, or the origin with new keys.
+func (h *Hold) OriginGone(now time.Time) {
+	if h.State != Placed {
+		return
+	}
+	h.State, h.Wait = InDoubt, EnquiryWait
+	h.WakeAt = now.Add(h.Wait)
+}
+
 // Expire does what is due at WakeAt: repeats a call to the core, gives up a hold that the core never answered, or
 // asks the origin.
 func (h *Hold) Expire(now time.Time) []Action {

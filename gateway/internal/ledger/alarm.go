@@ -15,6 +15,9 @@ const (
 	// AlarmReceiptForked: a peer has signed for another content than was sent to it. ID is the peer.
 	AlarmReceiptForked = "receipt_forked"
 
+	// AlarmMemberRevoked: a member has no signing key any more that is not revoked; its open holds go in doubt. ID is it.
+	AlarmMemberRevoked = "member_revoked"
+
 	AlarmPremiumUndecided = "premium_undecided" // a premium's money is taken though its registration is not known
 	AlarmPremiumOwed      = "premium_owed"      // a premium and its money do not agree: registered or refused against it
 

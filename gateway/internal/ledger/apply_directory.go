@@ -36,6 +36,7 @@ func (x *tx) setDirectory(now time.Time, c *SetDirectory) Outcome {
 	case d.Expired(now):
 		return Outcome{Code: policy.CodeExpired, Detail: string(federation.RefusedDirExpired)}
 	}
+	x.silenced(now, x.l.dir, d)
 	x.l.dir, x.l.changed = d, true
 	x.Set(stateKey(keyMeta, metaDirectory), c.Signed)
 	return Outcome{}

@@ -18,6 +18,7 @@ const (
 	dueRefund  byte = 'r'
 	dueReturn  byte = 'f'
 	dueGrant   byte = 'g'
+	dueDoubt   byte = 'L'
 
 	dueOperator byte = 'O'
 )
@@ -115,6 +116,8 @@ func (x *tx) fire(now time.Time) {
 			fired = x.expireGrant(now, item)
 		case dueReturn:
 			fired = x.expireReturn(now, item)
+		case dueDoubt:
+			fired = x.expireDoubt(now, item)
 		case dueOperator:
 			fired = x.expireOperator(now, item)
 		default:

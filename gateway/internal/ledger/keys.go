@@ -13,6 +13,7 @@ const (
 	keyMeta     = 'm' // name → bytes: rules, directory, imports, cursors
 	keyLink     = 'l' // region → link
 	keyOut      = 'o' // region, epoch, number → OutMessage; it stays as evidence when the receiver has it
+	keyDoubt    = 'L' // region → DoubtRecord
 	keyReceipt  = 'V' // region, epoch, number acked → Receipt
 	keySubject  = 'I' // id of a payment, grant or mandate, place of a message about it → first number of its Evidence
 	keyArchive  = 'E' // l, time → who led from then on; a, number → ArchiveRecord; p → ArchivePlace
