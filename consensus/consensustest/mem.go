@@ -54,6 +54,26 @@ func (g *Group) SetClock(clock func() time.Time) {
 	g.clock = clock
 }
 
+// Backup is a copy of a group's log, as somebody keeps one on another disk.
+type Backup struct {
+	entries []memEntry
+	last    int64
+}
+
+// Backup copies what is committed now.
+func (g *Group) Backup() Backup {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return Backup{entries: append([]memEntry(nil), g.entries...), last: g.last}
+}
+
+// Restore begins a group, none of whose nodes has run, with a backup of another one: all that came after it is lost.
+func (g *Group) Restore(b Backup) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.entries, g.last = append([]memEntry(nil), b.entries...), b.last
+}
+
 // SetLeader makes node the leader from now on, if it runs; -1 leaves the group without one.
 func (g *Group) SetLeader(node int) {
 	g.mu.Lock()

@@ -15,6 +15,12 @@ const (
 	// AlarmReceiptForked: a peer has signed for another content than was sent to it. ID is the peer.
 	AlarmReceiptForked = "receipt_forked"
 
+	// AlarmHistoryLost: a peer has acked what this region never sent: it was restored from a backup, and has to begin a
+	// new epoch. ID is the peer.
+	AlarmHistoryLost = "history_lost"
+	AlarmLinkAnew    = "link_anew"   // a link has begun anew: no new holds before both sides have compared
+	AlarmDifferences = "differences" // the two sides of a link do not know all alike; people are to look
+
 	// AlarmMemberRevoked: a member has no signing key any more that is not revoked; its open holds go in doubt. ID is it.
 	AlarmMemberRevoked = "member_revoked"
 

@@ -15,6 +15,9 @@ import (
 // this epoch, and an operator hears of it.
 func (x *tx) acked(now time.Time, peer federation.Region, link *LinkRecord, p *Parcel) *Receipt {
 	a := p.ack()
+	if x.historyLost(peer, link, a) {
+		return nil
+	}
 	next, ok := link.Out.Ack(a)
 	if !ok || link.Differs() {
 		return nil
@@ -75,4 +78,18 @@ func (x *tx) keepReceipt(peer federation.Region, r *ackedBy) {
 	if r != nil {
 		x.Set(stateKey(keyReceipt, numbered(peer, r.epoch, r.number)), record.Encode(&r.Receipt))
 	}
+}
+
+// historyLost sees that a peer acks what this region never sent, in this epoch or in a later one: this region was
+// restored from a backup and does not know. Nothing it sends would be taken for new. Its link stops until operators
+// begin a new epoch.
+func (x *tx) historyLost(peer federation.Region, link *LinkRecord, a federation.Ack) bool {
+	if a.Epoch < link.Out.Epoch || (a.Epoch == link.Out.Epoch && a.Number <= link.Out.Last) {
+		return false
+	}
+	if !link.Differs() {
+		link.AckForked = link.Out.Epoch
+		x.alarm(AlarmHistoryLost, string(peer))
+	}
+	return true
 }

@@ -45,6 +45,12 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 		x.do(now, h, h.Late(now))
 		return
 	}
+	if link := get(x, x.l.links, string(peer)); link != nil && link.Reuniting() {
+		x.stranger(peer, StrangerReconcile, h.ID)
+		h.State = hold.Requested
+		x.do(now, h, h.Check(now, 0, "", policy.CodeRegionUnreachable))
+		return
+	}
 	g := get(x, x.l.grants, m.GetGrantId())
 	if code := x.mayHold(g, in, m.GetTicket()); code != "" {
 		if in.Ticket == "" { // a ticket that was refused is audited as such

@@ -88,6 +88,7 @@ func (x *tx) deliver(now time.Time, c *Deliver) Outcome {
 // returns: 0 for none.
 func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *Parcel) uint64 {
 	var first uint64
+	x.newEpoch(link, p.Epoch)
 	applied := p.Messages[:0:0]
 	for i := range p.Messages {
 		m := &p.Messages[i]
@@ -104,8 +105,7 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 			put(x, x.l.links, string(peer), link)
 			x.consume(now, peer, m, first)
 			applied = append(applied, m.kept())
-		case federation.NewEpoch:
-			link.NewEpoch = max(link.NewEpoch, p.Epoch)
+		case federation.NewEpoch: // newEpoch has noted it
 		case federation.Fork:
 			x.stranger(peer, StrangerForked, strconv.FormatUint(m.Number, 10))
 		case federation.Repeat, federation.Gap, federation.OldEpoch:
@@ -248,10 +248,13 @@ func (x *tx) handle(now time.Time, peer federation.Region, body *wirepb.Body, m 
 }
 
 // resumeLink accepts a peer's new epoch: its numbers begin anew.
-func (x *tx) resumeLink(c *ResumeLink) Outcome {
+func (x *tx) resumeLink(now time.Time, c *ResumeLink) Outcome {
 	link := x.link(c.Peer)
 	if c.Epoch <= link.In.Epoch || c.Epoch != link.NewEpoch {
 		return refuse(policy.CodeWrongState)
+	}
+	if c.OwnEpoch > link.Out.Epoch {
+		x.reunite(now, c.Peer, link, c.OwnEpoch)
 	}
 	link.In = federation.In{Epoch: c.Epoch}
 	link.NewEpoch = 0

@@ -133,7 +133,7 @@ func (x *tx) mayAsk(now time.Time, peer federation.Region) policy.Code {
 	}
 	link := get(x, x.l.links, string(peer))
 	if link != nil && (link.Out.Waiting() >= outboxMax || link.NewEpoch != 0 || link.In.Forked ||
-		link.Differs()) {
+		link.Differs() || link.Reuniting()) {
 		return policy.CodeRegionUnreachable
 	}
 	return ""

@@ -44,6 +44,10 @@ const (
 	KindReturnResult    Kind = 18
 	KindComplete        Kind = 20
 
+	KindBeginEpoch        Kind = 60
+	KindNoteDifferences   Kind = 61
+	KindAcceptDifferences Kind = 62
+
 	KindRegisterPlatform Kind = 70
 	KindRevokePlatform   Kind = 71
 	KindSpendNonce       Kind = 72
@@ -122,6 +126,9 @@ func newCommand(k Kind) Command {
 		return newKeysCommand(k)
 	case KindLed, KindCutArchive, KindSealArchive, KindDropArchive:
 		return newArchiveCommand(k)
+	}
+	if c := newReunionCommand(k); c != nil {
+		return c
 	}
 	return newOperatorCommand(k)
 }

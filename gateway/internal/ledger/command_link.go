@@ -84,10 +84,12 @@ func (d *Deliver) Walk(c *record.Coder) {
 	record.List(c, &d.Parcels)
 }
 
-// ResumeLink accepts a peer's new epoch after both sides have reconciled.
+// ResumeLink goes along with a peer that has begun anew, on the word of two operators.
 type ResumeLink struct {
 	Peer  federation.Region
 	Epoch uint64
+	// OwnEpoch is the new one of this region's own numbers, which the peer has lost; 0: they go on.
+	OwnEpoch uint64
 }
 
 // Kind and Walk make a ResumeLink a Command.
@@ -97,4 +99,5 @@ func (*ResumeLink) Kind() Kind { return KindResumeLink }
 func (r *ResumeLink) Walk(c *record.Coder) {
 	record.Str(c, &r.Peer)
 	c.U64(&r.Epoch)
+	c.U64(&r.OwnEpoch)
 }

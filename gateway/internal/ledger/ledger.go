@@ -262,7 +262,7 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 	case *ForceRelease:
 		return x.forceRelease(now, c)
 	case *ResumeLink:
-		return x.resumeLink(c)
+		return x.resumeLink(now, c)
 	case *MakeMandate:
 		return x.makeMandate(now, c)
 	case *EndMandates:
@@ -279,7 +279,7 @@ func (x *tx) dispatch(now time.Time, cmd Command) Outcome {
 		return x.complete(now, c)
 	}
 	for _, by := range [...]func(time.Time, Command) (Outcome, bool){
-		x.applyArchive, x.dispatchLife, x.dispatchPlatform, x.dispatchOperator, x.dispatchKeys,
+		x.applyArchive, x.dispatchLife, x.dispatchPlatform, x.dispatchOperator, x.dispatchKeys, x.dispatchReunion,
 	} {
 		if out, done := by(now, cmd); done {
 			return out

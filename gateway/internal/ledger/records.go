@@ -253,6 +253,8 @@ type LinkRecord struct {
 	NewEpoch   uint64 // the peer has begun anew; set until ResumeLink
 	// AckForked is the epoch of Out in which the peer acked another content than was sent; its acks count no more in it.
 	AckForked uint64
+	// Reunion is set when the link has begun anew; it stays when it is over.
+	Reunion *Reunion
 }
 
 // Differs reports whether the two sides have different histories of what this region sent.
@@ -272,6 +274,7 @@ func (l *LinkRecord) Walk(c *record.Coder) {
 	record.Int(c, &l.Protocol)
 	c.U64(&l.NewEpoch)
 	c.U64(&l.AckForked)
+	record.Opt(c, &l.Reunion)
 }
 
 // OutMessage waits in the outbox until its receiver's log has it, and is evidence from then on. Its persons are sealed.

@@ -131,7 +131,10 @@ func sampleCommands() []Command {
 		&SetDirectory{[]byte("directory")},
 		&OpenAccounts{[]NewAccount{{samplePerson(), facts}}, "import"},
 		&ForceRelease{"h-1", "li", "reason", "wang"},
-		&ResumeLink{"310000", 2},
+		&ResumeLink{"310000", 2, 3},
+		&BeginEpoch{"310000", 4},
+		&NoteDifferences{"310000", 4, true, "k", true, true, []Difference{sampleDifference()}},
+		&AcceptDifferences{"310000", 4},
 		&MakeMandate{sampleRequest(), "m-1", "g-1", "resident_premium", 400},
 		&EndMandates{sampleRequest(), "g-1", "m-1"},
 		&CollectPremiums{"resident_premium"},
@@ -223,8 +226,12 @@ func sampleRecords() []sample {
 		of("link", LinkRecord{
 			federation.Out{Epoch: 1, Last: 9, Acked: 8, Chain: sampleHash(1)},
 			federation.In{Epoch: 2, Applied: 7, Chain: sampleHash(2), Forked: true},
-			77, 3, 4, 1,
+			77, 3, 4, 1, &Reunion{
+				sampleTime(1), true, 3, 4, 5, true, "k", true, true, 6, true, sampleTime(2),
+			},
 		}),
+		of("doubt", DoubtRecord{"h-1", 2, sampleTime(1)}),
+		of("difference", sampleDifference()),
 		of("receipt", Receipt{sampleTime(1), 5, []byte("header"), []byte("signature"), 2, 6, true}),
 		of("message", OutMessage{sampleHash(1), []byte("body"), &bundle, sampleTime(2)}),
 		of("evidence", Evidence{sampleTime(1), sampleParcel()}),
@@ -286,4 +293,8 @@ func samplePremiums() []sample {
 		}),
 		of("season", SeasonRecord{2027, 20_001, "after", true, true, true, 1, 2, 3, 4, 5}),
 	}
+}
+
+func sampleDifference() Difference {
+	return Difference{ThingLeg, "h-1", wordPlaced, wordCaptured, 5, 6}
 }

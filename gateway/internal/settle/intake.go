@@ -148,14 +148,16 @@ func (t *term) query(ctx context.Context, p *peer, o *federation.Opened, m *fede
 // isQuery reports whether a body may travel as a query.
 func isQuery(b *wirepb.Body) bool {
 	switch b.GetKind().(type) {
-	case *wirepb.Body_LookUp, *wirepb.Body_Quote, *wirepb.Body_CheckPerson, *wirepb.Body_StatementAsk:
+	case *wirepb.Body_LookUp, *wirepb.Body_Quote, *wirepb.Body_CheckPerson, *wirepb.Body_StatementAsk,
+		*wirepb.Body_LinkAsk, *wirepb.Body_TraceAsk:
 		return true
 	}
 	return false
 }
 
-// asksBusiness reports whether a query is about business that only an open pair has.
-func asksBusiness(b *wirepb.Body) bool { return isQuery(b) }
+// asksBusiness reports whether a query is about business that only an open pair has. A link is always asked about, and
+// what was done: what has begun must be able to end, and to be shown.
+func asksBusiness(b *wirepb.Body) bool { return b.GetLinkAsk() == nil && b.GetTraceAsk() == nil }
 
 // inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket
 // becomes a verdict. It reports false for a message that must come again: nobody knows whether its ticket is good.

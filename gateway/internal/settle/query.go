@@ -52,11 +52,14 @@ func (s *Settler) Ask(
 	if p == nil || !s.Reachable(to) {
 		return Answered{}, ErrUnreachable
 	}
-	m := federation.Message{Class: federation.Query, Body: wire.Encode(body), Persons: vault.Clear(who)}
+	m := federation.Message{Class: federation.Query, Body: wire.Encode(body)}
 	s.Random(m.ID[:])
 	s.Random(m.Salt[:])
-	s.Random(m.PersonsSalt[:])
-	m.PersonsDigest = federation.PersonsDigest(s.Sealer.Hash, m.PersonsSalt, m.Persons)
+	if who != (vault.Identity{}) {
+		m.Persons = vault.Clear(who)
+		s.Random(m.PersonsSalt[:])
+		m.PersonsDigest = federation.PersonsDigest(s.Sealer.Hash, m.PersonsSalt, m.Persons)
+	}
 	c := make(chan answer, 1)
 	if !t.await(m.ID, asked{c, to}) {
 		return Answered{}, ErrUnreachable
@@ -131,7 +134,8 @@ func (t *term) answered(p *peer, m *federation.Message, proof federation.Proof) 
 // isAnswer reports whether a body may travel as an answer.
 func isAnswer(b *wirepb.Body) bool {
 	switch b.GetKind().(type) {
-	case *wirepb.Body_Ticket, *wirepb.Body_QuoteAnswer, *wirepb.Body_CheckPersonAnswer, *wirepb.Body_StatementAnswer:
+	case *wirepb.Body_Ticket, *wirepb.Body_QuoteAnswer, *wirepb.Body_CheckPersonAnswer, *wirepb.Body_StatementAnswer,
+		*wirepb.Body_LinkTell, *wirepb.Body_TraceAnswer:
 		return true
 	}
 	return false
@@ -201,6 +205,10 @@ func (t *term) reply(
 	body, err := wire.Decode(m.Body)
 	if err != nil {
 		return nil, nil, err
+	}
+	if ask := body.GetLinkAsk(); ask != nil { // it names nobody
+		tell, err := t.tellLink(from, ask)
+		return &wirepb.Body{Kind: &wirepb.Body_LinkTell{LinkTell: tell}}, nil, err
 	}
 	who, err := vault.Read(m.Persons)
 	if err != nil {

@@ -112,7 +112,7 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 			seen = batch[n-1].next
 		}
 		due := !ack.IsZero() && t.s.Now().Sub(ack) >= t.s.Timing.AckLinger
-		if !hasMessages(c) && !due && seen-kept < offsetEvery {
+		if !hasMessages(c) && !tellsAnew(&link, c) && !due && seen-kept < offsetEvery {
 			if len(c.Parcels) > 0 && ack.IsZero() {
 				ack = t.s.Now()
 			}
@@ -153,6 +153,21 @@ func hasMessages(c *ledger.Deliver) bool {
 	return false
 }
 
+// anew reports whether a parcel says that one side has begun anew: the peer, or this region without knowing it.
+func anew(link *ledger.LinkRecord, q *ledger.Parcel) bool {
+	return q.Epoch > link.In.Epoch && q.Epoch > link.NewEpoch || q.AckEpoch > link.Out.Epoch && !link.Differs()
+}
+
+// tellsAnew reports whether a Deliver must be written for that.
+func tellsAnew(link *ledger.LinkRecord, c *ledger.Deliver) bool {
+	for i := range c.Parcels {
+		if anew(link, &c.Parcels[i]) {
+			return true
+		}
+	}
+	return false
+}
+
 func (t *term) link(p *peer) (ledger.LinkRecord, error) {
 	var link ledger.LinkRecord
 	err := t.s.Log.ReadStale(func(r consensus.Reader) error {
@@ -168,20 +183,28 @@ const (
 	stoppedForked   = "forked"         // the same number came with another content
 	stoppedNewEpoch = "new_epoch"      // the peer has begun anew
 	stoppedReceipt  = "receipt_forked" // the peer has acked another content than was sent
+	stoppedReunion  = "reuniting"      // one side was restored; no new holds before both have reconciled
 )
+
+// stopped is why a link stands still.
+func stopped(link *ledger.LinkRecord) string {
+	switch {
+	case link.In.Forked:
+		return stoppedForked
+	case link.NewEpoch != 0:
+		return stoppedNewEpoch
+	case link.Differs():
+		return stoppedReceipt
+	case link.Reuniting():
+		return stoppedReunion
+	}
+	return ""
+}
 
 // alarm tells operators when a link stops, once in a leadership, and when it goes on. It returns why the link stands
 // still now.
 func (t *term) alarm(p *peer, link *ledger.LinkRecord, before string) string {
-	now := ""
-	switch {
-	case link.In.Forked:
-		now = stoppedForked
-	case link.NewEpoch != 0:
-		now = stoppedNewEpoch
-	case link.Differs():
-		now = stoppedReceipt
-	}
+	now := stopped(link)
 	if now == before {
 		return now
 	}
@@ -199,7 +222,8 @@ func (t *term) needed(p *peer, link *ledger.LinkRecord, batch []inboundBatch) *l
 	applied := link.In.Applied
 	for _, b := range batch {
 		q := b.parcel
-		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked && !link.Differs()
+		news := q.AckEpoch == link.Out.Epoch && q.AckNumber > link.Out.Acked && !link.Differs() ||
+			anew(link, &q)
 		if t.fresh(p, link, applied, &q) {
 			applied = max(applied, q.Messages[len(q.Messages)-1].Number)
 		} else {

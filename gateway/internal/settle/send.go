@@ -155,8 +155,8 @@ func (t *term) gather(p *peer, now time.Time, l *lane) (gathered, error) {
 			return failed
 		}
 		from := t.resume(p, g.link.Out, now, l)
-		if from > g.link.Out.Last {
-			return nil
+		if from > g.link.Out.Last || g.link.Differs() {
+			return nil // to a peer with another history everything new looks like a repeat
 		}
 		size := 0
 		return v.Outbox(p.region, from, func(number uint64, m ledger.OutMessage) bool {
@@ -187,6 +187,9 @@ func (t *term) gather(p *peer, now time.Time, l *lane) (gathered, error) {
 func (t *term) resume(p *peer, out federation.Out, now time.Time, l *lane) uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if out.Epoch != p.outEpoch {
+		p.outEpoch, p.sent, p.acked = out.Epoch, 0, 0
+	}
 	if out.Acked > p.acked || p.sent < out.Acked || p.sent == out.Acked {
 		l.progress = now
 	}

@@ -106,13 +106,14 @@ type peer struct {
 	waste     budget
 	questions questions
 
-	mu      sync.Mutex
-	heard   time.Time
-	acked   uint64
-	sent    uint64
-	parcel  time.Time     // when the last one was published
-	inEpoch uint64        // of the peer\'s link
-	ack     ledger.Parcel // the newest whose ack is not yet written to the log; without messages
+	mu       sync.Mutex
+	heard    time.Time
+	acked    uint64
+	sent     uint64
+	parcel   time.Time // when the last one was published
+	outEpoch uint64
+	inEpoch  uint64        // of the peer\'s link
+	ack      ledger.Parcel // the newest whose ack is not yet written to the log; without messages
 }
 
 // Bounds of the leader's queues.
@@ -194,6 +195,7 @@ func (s *Settler) lead(ctx context.Context, changed <-chan struct{}) error {
 	g.Go(func() error { return t.tick(work) })
 	g.Go(func() error { return t.look(work) })
 	g.Go(func() error { return t.sweep(work) })
+	g.Go(func() error { return t.reunions(work) })
 	if s.Core != nil {
 		for range callers {
 			g.Go(func() error { return t.callCore(work) })
@@ -360,6 +362,12 @@ type PeerStatus struct {
 	Applied   uint64    `json:"applied"` // of the peer's numbers, in this log
 	Forked    bool      `json:"forked"`
 	NewEpoch  uint64    `json:"new_epoch"`
+	// OutEpoch and InEpoch are the present epochs of both directions.
+	OutEpoch uint64 `json:"out_epoch"`
+	InEpoch  uint64 `json:"in_epoch"`
+	// Stopped is why nothing new is agreed with the peer; empty: nothing.
+	Stopped string   `json:"stopped"`
+	Reunion *Reunion `json:"reunion,omitempty"`
 }
 
 // Peers describes the links, as this node's state has them.
@@ -382,6 +390,7 @@ func (s *Settler) Peers() ([]PeerStatus, error) {
 			st := PeerStatus{
 				Region: string(lane.To), Reachable: s.Reachable(lane.To), Acked: link.Out.Acked,
 				Waiting: link.Out.Waiting(), Applied: link.In.Applied, Forked: link.In.Forked, NewEpoch: link.NewEpoch,
+				OutEpoch: link.Out.Epoch, InEpoch: link.In.Epoch, Stopped: stopped(&link), Reunion: reunionOf(&link),
 			}
 			if t, err := s.leading(); err == nil {
 				if p := t.peer(lane.To); p != nil {

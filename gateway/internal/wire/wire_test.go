@@ -86,6 +86,16 @@ func bodies() []*wirepb.Body {
 		{Kind: &wirepb.Body_QuoteAnswer{QuoteAnswer: &wirepb.QuoteAnswer{
 			Amount: 1, LimitedBy: "annual_quota", Code: "not_found", Payer: "1***", PayerName: "张*",
 		}}},
+		{Kind: &wirepb.Body_LinkAsk{LinkAsk: &wirepb.LinkAsk{
+			Numbers: &wirepb.LinkNumbers{
+				OutEpoch: 1, InEpoch: 2, OldOutLast: 3, OldOutAcked: 4, OldInApplied: 5, Reuniting: true, Compared: true,
+			},
+			List: true, After: "k", Named: []*wirepb.LinkThing{{Kind: "hold", Id: "h-1"}},
+		}}},
+		{Kind: &wirepb.Body_LinkTell{LinkTell: &wirepb.LinkTell{
+			Numbers: &wirepb.LinkNumbers{OutEpoch: 1}, Next: "k",
+			Things: []*wirepb.LinkThing{{Kind: "hold", Id: "h-1", State: "placed", Amount: 5}},
+		}}},
 		{Kind: &wirepb.Body_CheckPerson{CheckPerson: &wirepb.CheckPerson{}}},
 		{Kind: &wirepb.Body_CheckPersonAnswer{CheckPersonAnswer: &wirepb.CheckPersonAnswer{
 			Known: true, Scheme: 310, Status: 1,

@@ -90,8 +90,9 @@ type Region struct {
 	Group  *consensustest.Group
 	Nodes  []*Node
 
-	runs  bool
-	clock func() time.Time
+	runs     bool
+	restores chan *restore
+	clock    func() time.Time
 }
 
 // Node is one node of a region.
@@ -178,7 +179,7 @@ func New(c Config) (*Federation, error) {
 		f.bus = f.Bus
 	}
 	for _, code := range c.Codes {
-		f.Regions[code] = &Region{Code: code, runs: true, clock: c.Clock}
+		f.Regions[code] = &Region{Code: code, runs: true, clock: c.Clock, restores: make(chan *restore)}
 	}
 	for _, code := range c.Absent {
 		f.Regions[code] = &Region{Code: code, clock: c.Clock}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"gongji/consensus/consensustest"
 	"gongji/federation"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
@@ -19,14 +20,59 @@ import (
 func (f *Federation) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, r := range f.Regions {
-		for _, n := range r.Nodes {
-			g.Go(func() error { return n.mem.Run(ctx) })
-			g.Go(func() error { return n.Settler.Run(ctx) })
-			g.Go(func() error { return n.Premiums.Run(ctx) })
-			g.Go(func() error { return n.Rotator.Run(ctx) })
-		}
+		g.Go(func() error { return f.keep(ctx, r) })
 	}
 	return g.Wait()
+}
+
+// keep runs a region, and begins again when it is restored.
+func (f *Federation) keep(ctx context.Context, r *Region) error {
+	for {
+		inner, stop := context.WithCancel(ctx)
+		g, working := errgroup.WithContext(inner)
+		for _, n := range r.Nodes {
+			g.Go(func() error { return n.mem.Run(working) })
+			g.Go(func() error { return n.Settler.Run(working) })
+			g.Go(func() error { return n.Premiums.Run(working) })
+			g.Go(func() error { return n.Rotator.Run(working) })
+		}
+		var again *restore
+		select {
+		case again = <-r.restores:
+		case <-working.Done():
+		}
+		stop()
+		if err := g.Wait(); err != nil || again == nil {
+			return err
+		}
+		again.done <- f.remake(r, again.from)
+	}
+}
+
+type restore struct {
+	from consensustest.Backup
+	done chan error
+}
+
+// Restore stops a region, puts the backup in the place of its log, as on a new set of disks, and starts it again. Keys
+// are the same. The region's parts are new ones.
+func (f *Federation) Restore(ctx context.Context, code federation.Region, from consensustest.Backup) error {
+	r := f.Regions[code]
+	x := &restore{from: from, done: make(chan error, 1)}
+	r.restores <- x
+	if err := <-x.done; err != nil {
+		return err
+	}
+	return r.led(ctx)
+}
+
+func (f *Federation) remake(r *Region, from consensustest.Backup) error {
+	r.Nodes = nil
+	if err := f.makeRegion(r); err != nil {
+		return err
+	}
+	r.Group.Restore(from)
+	return nil
 }
 
 // Begin brings rules and directory into the log of every region that runs.

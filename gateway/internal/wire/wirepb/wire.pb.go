@@ -58,6 +58,8 @@ type Body struct {
 	//	*Body_StatementAnswer
 	//	*Body_TraceAsk
 	//	*Body_TraceAnswer
+	//	*Body_LinkAsk
+	//	*Body_LinkTell
 	Kind          isBody_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -359,6 +361,24 @@ func (x *Body) GetTraceAnswer() *TraceAnswer {
 	return nil
 }
 
+func (x *Body) GetLinkAsk() *LinkAsk {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_LinkAsk); ok {
+			return x.LinkAsk
+		}
+	}
+	return nil
+}
+
+func (x *Body) GetLinkTell() *LinkTell {
+	if x != nil {
+		if x, ok := x.Kind.(*Body_LinkTell); ok {
+			return x.LinkTell
+		}
+	}
+	return nil
+}
+
 type isBody_Kind interface {
 	isBody_Kind()
 }
@@ -477,6 +497,14 @@ type Body_TraceAnswer struct {
 	TraceAnswer *TraceAnswer `protobuf:"bytes,49,opt,name=trace_answer,json=traceAnswer,proto3,oneof"`
 }
 
+type Body_LinkAsk struct {
+	LinkAsk *LinkAsk `protobuf:"bytes,50,opt,name=link_ask,json=linkAsk,proto3,oneof"`
+}
+
+type Body_LinkTell struct {
+	LinkTell *LinkTell `protobuf:"bytes,51,opt,name=link_tell,json=linkTell,proto3,oneof"`
+}
+
 func (*Body_HoldRequest) isBody_Kind() {}
 
 func (*Body_HoldAnswer) isBody_Kind() {}
@@ -532,6 +560,10 @@ func (*Body_StatementAnswer) isBody_Kind() {}
 func (*Body_TraceAsk) isBody_Kind() {}
 
 func (*Body_TraceAnswer) isBody_Kind() {}
+
+func (*Body_LinkAsk) isBody_Kind() {}
+
+func (*Body_LinkTell) isBody_Kind() {}
 
 // HoldRequest asks a payer's home to hold. Persons: the beneficiary.
 type HoldRequest struct {
@@ -2824,12 +2856,305 @@ func (x *TraceEvent) GetVerified() uint32 {
 	return 0
 }
 
+// LinkNumbers are one side's numbers of a link, both directions, and those of the epochs before the present ones.
+type LinkNumbers struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OutEpoch      uint64                 `protobuf:"varint,1,opt,name=out_epoch,json=outEpoch,proto3" json:"out_epoch,omitempty"`
+	InEpoch       uint64                 `protobuf:"varint,2,opt,name=in_epoch,json=inEpoch,proto3" json:"in_epoch,omitempty"`
+	OldOutLast    uint64                 `protobuf:"varint,3,opt,name=old_out_last,json=oldOutLast,proto3" json:"old_out_last,omitempty"` // sent in the epoch before
+	OldOutAcked   uint64                 `protobuf:"varint,4,opt,name=old_out_acked,json=oldOutAcked,proto3" json:"old_out_acked,omitempty"`
+	OldInApplied  uint64                 `protobuf:"varint,5,opt,name=old_in_applied,json=oldInApplied,proto3" json:"old_in_applied,omitempty"` // applied of the peer's epoch before
+	Reuniting     bool                   `protobuf:"varint,6,opt,name=reuniting,proto3" json:"reuniting,omitempty"`                             // takes no new holds before both sides have compared
+	Compared      bool                   `protobuf:"varint,7,opt,name=compared,proto3" json:"compared,omitempty"`                               // has named its differences
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkNumbers) Reset() {
+	*x = LinkNumbers{}
+	mi := &file_wire_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkNumbers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkNumbers) ProtoMessage() {}
+
+func (x *LinkNumbers) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkNumbers.ProtoReflect.Descriptor instead.
+func (*LinkNumbers) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *LinkNumbers) GetOutEpoch() uint64 {
+	if x != nil {
+		return x.OutEpoch
+	}
+	return 0
+}
+
+func (x *LinkNumbers) GetInEpoch() uint64 {
+	if x != nil {
+		return x.InEpoch
+	}
+	return 0
+}
+
+func (x *LinkNumbers) GetOldOutLast() uint64 {
+	if x != nil {
+		return x.OldOutLast
+	}
+	return 0
+}
+
+func (x *LinkNumbers) GetOldOutAcked() uint64 {
+	if x != nil {
+		return x.OldOutAcked
+	}
+	return 0
+}
+
+func (x *LinkNumbers) GetOldInApplied() uint64 {
+	if x != nil {
+		return x.OldInApplied
+	}
+	return 0
+}
+
+func (x *LinkNumbers) GetReuniting() bool {
+	if x != nil {
+		return x.Reuniting
+	}
+	return false
+}
+
+func (x *LinkNumbers) GetCompared() bool {
+	if x != nil {
+		return x.Compared
+	}
+	return false
+}
+
+// LinkAsk asks the peer of a link that begins anew for its numbers, and for a page of what it has with the asking
+// region, or for how it knows the things named.
+type LinkAsk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Numbers       *LinkNumbers           `protobuf:"bytes,1,opt,name=numbers,proto3" json:"numbers,omitempty"`
+	List          bool                   `protobuf:"varint,2,opt,name=list,proto3" json:"list,omitempty"`
+	After         string                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"` // with list: behind this one
+	Named         []*LinkThing           `protobuf:"bytes,4,rep,name=named,proto3" json:"named,omitempty"` // kind and id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkAsk) Reset() {
+	*x = LinkAsk{}
+	mi := &file_wire_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkAsk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkAsk) ProtoMessage() {}
+
+func (x *LinkAsk) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkAsk.ProtoReflect.Descriptor instead.
+func (*LinkAsk) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *LinkAsk) GetNumbers() *LinkNumbers {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *LinkAsk) GetList() bool {
+	if x != nil {
+		return x.List
+	}
+	return false
+}
+
+func (x *LinkAsk) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *LinkAsk) GetNamed() []*LinkThing {
+	if x != nil {
+		return x.Named
+	}
+	return nil
+}
+
+// LinkTell answers a LinkAsk. What is named and not in things is not known.
+type LinkTell struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Numbers       *LinkNumbers           `protobuf:"bytes,1,opt,name=numbers,proto3" json:"numbers,omitempty"`
+	Things        []*LinkThing           `protobuf:"bytes,2,rep,name=things,proto3" json:"things,omitempty"`
+	Next          string                 `protobuf:"bytes,3,opt,name=next,proto3" json:"next,omitempty"` // of a list; empty at its end
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkTell) Reset() {
+	*x = LinkTell{}
+	mi := &file_wire_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkTell) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkTell) ProtoMessage() {}
+
+func (x *LinkTell) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkTell.ProtoReflect.Descriptor instead.
+func (*LinkTell) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *LinkTell) GetNumbers() *LinkNumbers {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+func (x *LinkTell) GetThings() []*LinkThing {
+	if x != nil {
+		return x.Things
+	}
+	return nil
+}
+
+func (x *LinkTell) GetNext() string {
+	if x != nil {
+		return x.Next
+	}
+	return ""
+}
+
+// LinkThing is a leg, hold, refund or return as one side has it. Nobody's identity is in it.
+type LinkThing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Amount        int64                  `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"` // fen
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkThing) Reset() {
+	*x = LinkThing{}
+	mi := &file_wire_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkThing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkThing) ProtoMessage() {}
+
+func (x *LinkThing) ProtoReflect() protoreflect.Message {
+	mi := &file_wire_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkThing.ProtoReflect.Descriptor instead.
+func (*LinkThing) Descriptor() ([]byte, []int) {
+	return file_wire_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *LinkThing) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *LinkThing) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *LinkThing) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *LinkThing) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
 var File_wire_proto protoreflect.FileDescriptor
 
 const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"wire.proto\x12\x0egongji.wire.v1\"\x9a\x0e\n" +
+	"wire.proto\x12\x0egongji.wire.v1\"\x89\x0f\n" +
 	"\x04Body\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12@\n" +
 	"\fhold_request\x18\n" +
@@ -2862,7 +3187,9 @@ const file_wire_proto_rawDesc = "" +
 	"\rstatement_ask\x18. \x01(\v2\x1c.gongji.wire.v1.StatementAskH\x00R\fstatementAsk\x12L\n" +
 	"\x10statement_answer\x18/ \x01(\v2\x1f.gongji.wire.v1.StatementAnswerH\x00R\x0fstatementAnswer\x127\n" +
 	"\ttrace_ask\x180 \x01(\v2\x18.gongji.wire.v1.TraceAskH\x00R\btraceAsk\x12@\n" +
-	"\ftrace_answer\x181 \x01(\v2\x1b.gongji.wire.v1.TraceAnswerH\x00R\vtraceAnswerB\x06\n" +
+	"\ftrace_answer\x181 \x01(\v2\x1b.gongji.wire.v1.TraceAnswerH\x00R\vtraceAnswer\x124\n" +
+	"\blink_ask\x182 \x01(\v2\x17.gongji.wire.v1.LinkAskH\x00R\alinkAsk\x127\n" +
+	"\tlink_tell\x183 \x01(\v2\x18.gongji.wire.v1.LinkTellH\x00R\blinkTellB\x06\n" +
 	"\x04kind\"\x84\x02\n" +
 	"\vHoldRequest\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x1d\n" +
@@ -3063,7 +3390,30 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x06 \x01(\tR\tmessageId\x12\x1b\n" +
 	"\tsigned_by\x18\a \x01(\tR\bsignedBy\x12\x1a\n" +
-	"\bverified\x18\b \x01(\rR\bverifiedB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
+	"\bverified\x18\b \x01(\rR\bverified\"\xeb\x01\n" +
+	"\vLinkNumbers\x12\x1b\n" +
+	"\tout_epoch\x18\x01 \x01(\x04R\boutEpoch\x12\x19\n" +
+	"\bin_epoch\x18\x02 \x01(\x04R\ainEpoch\x12 \n" +
+	"\fold_out_last\x18\x03 \x01(\x04R\n" +
+	"oldOutLast\x12\"\n" +
+	"\rold_out_acked\x18\x04 \x01(\x04R\voldOutAcked\x12$\n" +
+	"\x0eold_in_applied\x18\x05 \x01(\x04R\foldInApplied\x12\x1c\n" +
+	"\treuniting\x18\x06 \x01(\bR\treuniting\x12\x1a\n" +
+	"\bcompared\x18\a \x01(\bR\bcompared\"\x9b\x01\n" +
+	"\aLinkAsk\x125\n" +
+	"\anumbers\x18\x01 \x01(\v2\x1b.gongji.wire.v1.LinkNumbersR\anumbers\x12\x12\n" +
+	"\x04list\x18\x02 \x01(\bR\x04list\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\tR\x05after\x12/\n" +
+	"\x05named\x18\x04 \x03(\v2\x19.gongji.wire.v1.LinkThingR\x05named\"\x88\x01\n" +
+	"\bLinkTell\x125\n" +
+	"\anumbers\x18\x01 \x01(\v2\x1b.gongji.wire.v1.LinkNumbersR\anumbers\x121\n" +
+	"\x06things\x18\x02 \x03(\v2\x19.gongji.wire.v1.LinkThingR\x06things\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\tR\x04next\"]\n" +
+	"\tLinkThing\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x16\n" +
+	"\x06amount\x18\x04 \x01(\x03R\x06amountB%Z#gongji/gateway/internal/wire/wirepbb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once
@@ -3077,7 +3427,7 @@ func file_wire_proto_rawDescGZIP() []byte {
 	return file_wire_proto_rawDescData
 }
 
-var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_wire_proto_goTypes = []any{
 	(*Body)(nil),              // 0: gongji.wire.v1.Body
 	(*HoldRequest)(nil),       // 1: gongji.wire.v1.HoldRequest
@@ -3112,6 +3462,10 @@ var file_wire_proto_goTypes = []any{
 	(*TraceAsk)(nil),          // 30: gongji.wire.v1.TraceAsk
 	(*TraceAnswer)(nil),       // 31: gongji.wire.v1.TraceAnswer
 	(*TraceEvent)(nil),        // 32: gongji.wire.v1.TraceEvent
+	(*LinkNumbers)(nil),       // 33: gongji.wire.v1.LinkNumbers
+	(*LinkAsk)(nil),           // 34: gongji.wire.v1.LinkAsk
+	(*LinkTell)(nil),          // 35: gongji.wire.v1.LinkTell
+	(*LinkThing)(nil),         // 36: gongji.wire.v1.LinkThing
 }
 var file_wire_proto_depIdxs = []int32{
 	1,  // 0: gongji.wire.v1.Body.hold_request:type_name -> gongji.wire.v1.HoldRequest
@@ -3142,15 +3496,21 @@ var file_wire_proto_depIdxs = []int32{
 	28, // 25: gongji.wire.v1.Body.statement_answer:type_name -> gongji.wire.v1.StatementAnswer
 	30, // 26: gongji.wire.v1.Body.trace_ask:type_name -> gongji.wire.v1.TraceAsk
 	31, // 27: gongji.wire.v1.Body.trace_answer:type_name -> gongji.wire.v1.TraceAnswer
-	13, // 28: gongji.wire.v1.Ticket.offers:type_name -> gongji.wire.v1.Offer
-	14, // 29: gongji.wire.v1.Ticket.declines:type_name -> gongji.wire.v1.GrantDecline
-	29, // 30: gongji.wire.v1.StatementAnswer.entries:type_name -> gongji.wire.v1.StatementEntry
-	32, // 31: gongji.wire.v1.TraceAnswer.events:type_name -> gongji.wire.v1.TraceEvent
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	34, // 28: gongji.wire.v1.Body.link_ask:type_name -> gongji.wire.v1.LinkAsk
+	35, // 29: gongji.wire.v1.Body.link_tell:type_name -> gongji.wire.v1.LinkTell
+	13, // 30: gongji.wire.v1.Ticket.offers:type_name -> gongji.wire.v1.Offer
+	14, // 31: gongji.wire.v1.Ticket.declines:type_name -> gongji.wire.v1.GrantDecline
+	29, // 32: gongji.wire.v1.StatementAnswer.entries:type_name -> gongji.wire.v1.StatementEntry
+	32, // 33: gongji.wire.v1.TraceAnswer.events:type_name -> gongji.wire.v1.TraceEvent
+	33, // 34: gongji.wire.v1.LinkAsk.numbers:type_name -> gongji.wire.v1.LinkNumbers
+	36, // 35: gongji.wire.v1.LinkAsk.named:type_name -> gongji.wire.v1.LinkThing
+	33, // 36: gongji.wire.v1.LinkTell.numbers:type_name -> gongji.wire.v1.LinkNumbers
+	36, // 37: gongji.wire.v1.LinkTell.things:type_name -> gongji.wire.v1.LinkThing
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_wire_proto_init() }
@@ -3187,6 +3547,8 @@ func file_wire_proto_init() {
 		(*Body_StatementAnswer)(nil),
 		(*Body_TraceAsk)(nil),
 		(*Body_TraceAnswer)(nil),
+		(*Body_LinkAsk)(nil),
+		(*Body_LinkTell)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -3194,7 +3556,7 @@ func file_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wire_proto_rawDesc), len(file_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
