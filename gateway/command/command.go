@@ -64,6 +64,7 @@ type line struct {
 	Acts      acts      `cmd:"" help:"Acts of two persons: list, show, approve, reject."`
 	Holds     holds     `cmd:"" help:"Holds in doubt, and their release by two operators."`
 	Audit     audit     `cmd:"" help:"The audit log: export, show, verify."`
+	Links     links     `cmd:"" help:"Links with other regions: how they stand, and a new beginning after a restore."`
 }
 
 type serve struct {

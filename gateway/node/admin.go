@@ -73,7 +73,8 @@ func (n *Node) adminRoutes() []adminRoute {
 		{pattern: "/debug/pprof/trace", needs: dutyOperate, alone: true, handler: pprof.Trace},
 	}
 	return slices.Concat(routes, n.rulesRoutes(), n.loginRoutes(), n.operatorRoutes(), n.actRoutes(), n.auditRoutes(),
-		n.holdRoutes(), n.platformRoutes(), n.rotationRoutes(), n.keyringRoutes())
+		n.holdRoutes(), n.platformRoutes(), n.rotationRoutes(), n.keyringRoutes(),
+		n.linkRoutes())
 }
 
 // Admin is the operators' API of this node.

@@ -67,14 +67,6 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 	x.do(now, h, h.Request(now))
 }
 
-// whyNoHold names what is wrong with a request that nobody honest makes.
-func whyNoHold(m *wirepb.HoldRequest, peer federation.Region) string {
-	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) {
-		return StrangerHold
-	}
-	return StrangerImpossible
-}
-
 // mayHold returns why a hold may not even be looked at: no such grant, another person's, or no ticket for it. All
 // of them answer as unknown, so that nobody learns of other people's grants by asking.
 func (x *tx) mayHold(g *GrantRecord, in *Inbound, ticket []byte) policy.Code {

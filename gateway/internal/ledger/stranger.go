@@ -1,6 +1,9 @@
 package ledger
 
-import "gongji/federation"
+import (
+	"gongji/federation"
+	"gongji/gateway/internal/wire/wirepb"
+)
 
 // Reasons of a Stranger; stable, they name counters and audit lines.
 const (
@@ -32,4 +35,12 @@ func (x *tx) stranger(peer federation.Region, reason, id string) {
 		return
 	}
 	x.l.effects.Strangers = append(x.l.effects.Strangers, Stranger{peer, reason, id})
+}
+
+// whyNoHold names what is wrong with a request that nobody honest makes.
+func whyNoHold(m *wirepb.HoldRequest, peer federation.Region) string {
+	if !ownID("h", m.GetHoldId(), peer) || !ownID("p", m.GetPaymentId(), peer) {
+		return StrangerHold
+	}
+	return StrangerImpossible
 }
