@@ -117,6 +117,11 @@ func plantedImports() []planted {
 		{rule: "allow-lists", file: "gateway/internal/payment/x.go", text: imports("payment", "gongji/federation")},
 		{rule: "allow-lists", file: "gateway/internal/ledger/x.go", text: imports("ledger", "net/http")},
 		{rule: "allow-lists", file: "gateway/internal/ledger/x.go", text: imports("ledger", "gongji/crypto")},
+		{rule: "secrets-in-constant-time", file: "crypto/x.go", text: imports("crypto", "bytes") +
+			"\nfunc f(mac, want []byte) bool { return bytes.Equal(mac, want) }\n"},
+		{rule: "secrets-in-constant-time", file: "gateway/node/x.go", text: imports("node", "fmt") +
+			"\nfunc f(given, wantPIN string) bool { return given == wantPIN }\n"},
+		{rule: "big-numbers", file: "crypto/keyfile/x.go", text: imports("keyfile", "math/big")},
 		{rule: "banned-packages", file: "testnet/x.go", text: imports("main", "log")},
 		{rule: "banned-packages", file: "testnet/x_test.go", text: imports("main", "math/rand")},
 	}...)

@@ -186,6 +186,8 @@ func Rules() []Rule {
 		{"allow-lists", checkAllowLists},
 		{"banned-packages", checkBanned},
 		{"library-calls", checkLibraryCalls},
+		{"secrets-in-constant-time", checkSecrets},
+		{"big-numbers", checkBigNumbers},
 		{"file-length", checkLength},
 		{"package-doc", checkPackageDoc},
 		{"todo-form", checkTodo},
