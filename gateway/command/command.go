@@ -8,6 +8,7 @@
 //	gateway cert root, csr, issue, check, show, revoke, crl, import-key   the federation's certificates
 //	gateway keys init|list|generate|backup|restore|destroy|rewrap|verify   the region's secret keys
 //	gateway keys pin, gateway keys serve           the keys in a process of their own
+//	gateway directory …                            the federation's directory: drafts, the root's signatures, publication
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
 //	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
 //	gateway platforms list, register, revoke --admin URL   the keys of platforms
@@ -21,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -41,6 +43,8 @@ type Program struct {
 	// there is nobody to ask.
 	Ask    func(question string) (string, error)
 	Secret func(question string) ([]byte, error)
+	// Now is the clock; nil: the system's.
+	Now func() time.Time
 }
 
 const description = "One node of one region's gateway, and its rules. docs/operations.md says how to run a cluster."
@@ -65,6 +69,8 @@ type line struct {
 	Holds     holds     `cmd:"" help:"Holds in doubt, and their release by two operators."`
 	Audit     audit     `cmd:"" help:"The audit log: export, show, verify."`
 	Links     links     `cmd:"" help:"Links with other regions: how they stand, and a new beginning after a restore."`
+
+	Directory directory `cmd:"" help:"The federation's directory: prepare, sign, publish, verify."`
 }
 
 type serve struct {
