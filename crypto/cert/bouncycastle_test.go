@@ -39,7 +39,8 @@ func newStranger(t *testing.T) stranger {
 
 func (s stranger) run(what string) {
 	s.t.Helper()
-	c := exec.CommandContext(s.t.Context(), "java", "-cp", filepath.Join(s.libs, "*"), "testdata/java/Interop.java", what, s.dir)
+	c := exec.CommandContext(s.t.Context(), "java", "-cp", filepath.Join(s.libs, "*"), "testdata/java/Interop.java", what,
+		s.dir)
 	if out, err := c.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("done")) {
 		s.t.Fatalf("%s: %v\n%s", what, err, out)
 	}
@@ -61,7 +62,8 @@ func (s stranger) read(name string) []byte {
 	return content
 }
 
-// TestBouncyCastle: certificates, requests, revocation lists, signatures, SM2 ciphertexts and SM4-GCM, both ways.
+// TestBouncyCastle: certificates, requests, revocation lists, signatures, SM2 ciphertexts and SM4-GCM, both
+// ways.
 func TestBouncyCastle(t *testing.T) {
 	s, f := newStranger(t), newFederation(t)
 	s.run("make")
@@ -92,8 +94,9 @@ func TestBouncyCastle(t *testing.T) {
 	}
 
 	for name, der := range map[string][]byte{
-		"root.der": f.rootDER, "middle.der": f.middleDER, "sign.der": f.sign, "seal.der": f.seal, "request.der": f.request.Raw,
-		"list.der": list(t, f.middle, 3, parse(t, f.sign).Serial), "message": []byte("signed by a region"),
+		"root.der": f.rootDER, "middle.der": f.middleDER, "sign.der": f.sign, "seal.der": f.seal,
+		"request.der": f.request.Raw,
+		"list.der":    list(t, f.middle, 3, parse(t, f.sign).Serial), "message": []byte("signed by a region"),
 		"signature": must[[]byte](t)(f.ring.Sign(f.signID, []byte("signed by a region"))), "additional": []byte("header"),
 	} {
 		s.write(name, der)
@@ -110,7 +113,8 @@ func TestBouncyCastle(t *testing.T) {
 	}
 	nonce := make([]byte, crypto.NonceSize)
 	nonce[len(nonce)-1] = 1
-	if opened, err := aead.Open(nil, nonce, s.read("bc-sealed"), []byte("header")); err != nil || !bytes.Equal(opened, content) {
+	opened, err := aead.Open(nil, nonce, s.read("bc-sealed"), []byte("header"))
+	if err != nil || !bytes.Equal(opened, content) {
 		t.Errorf("%q, %v", opened, err)
 	}
 }

@@ -93,7 +93,8 @@ func TestOpenSSLReadsOurs(t *testing.T) {
 	at := []string{"-attime", "1795435200", "-x509_strict"}
 	o.run(append([]string{"verify", "-CAfile", "root.pem", "-vfyopt", distID}, append(at, "middle.pem")...)...)
 	for _, leaf := range []string{"sign.pem", "seal.pem"} {
-		o.run(append([]string{"verify", "-partial_chain", "-trusted", "middle.pem", "-vfyopt", distID}, append(at, leaf)...)...)
+		args := []string{"verify", "-partial_chain", "-trusted", "middle.pem", "-vfyopt", distID}
+		o.run(append(args, append(at, leaf)...)...)
 	}
 	if out, err := o.try("verify", "-CAfile", "root.pem", "-vfyopt", distID, "sign.pem"); err == nil {
 		t.Errorf("a path with a hole: %s", out)
@@ -152,7 +153,8 @@ crlnumber=number.txt
 default_md=sm3
 `))
 	o.key("ca", "/C=CN/CN=OpenSSL Root")
-	o.run("x509", "-req", "-sm3", "-sigopt", distID, "-vfyopt", distID, "-in", "ca.csr", "-signkey", "ca.key", "-days", "3650",
+	o.run("x509", "-req", "-sm3", "-sigopt", distID, "-vfyopt", distID, "-in", "ca.csr", "-signkey", "ca.key", "-days",
+		"3650",
 		"-extfile", "ca.cnf", "-extensions", "ca", "-out", "ca.pem")
 	o.key("region", "/C=CN/O=region/CN="+region)
 	moment := time.Now()
@@ -176,7 +178,8 @@ default_md=sm3
 		}
 	}
 	// Without the user id of GB/T 35276 a signature is another one.
-	o.run("x509", "-req", "-sm3", "-vfyopt", distID, "-in", "region.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+	o.run("x509", "-req", "-sm3", "-vfyopt", distID, "-in", "region.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+		"-CAcreateserial",
 		"-days", "365", "-extfile", "ca.cnf", "-extensions", "sign", "-out", "empty.pem")
 	refused(t, trust.Check(parse(t, o.read("empty.pem")), moment.Add(time.Minute)), cert.ReasonSignature)
 	o.list(moment)
@@ -221,7 +224,8 @@ func TestOpenSSLSignatures(t *testing.T) {
 
 	o.key("theirs", "/CN="+region)
 	r := must[*cert.Request](t)(cert.ParseRequest(f.suite, o.read("theirs.csr")))
-	o.run("pkeyutl", "-sign", "-rawin", "-digest", "sm3", "-pkeyopt", distID, "-in", "message", "-inkey", "theirs.key", "-out",
+	o.run("pkeyutl", "-sign", "-rawin", "-digest", "sm3", "-pkeyopt", distID, "-in", "message", "-inkey", "theirs.key",
+		"-out",
 		"theirs.signature")
 	v := must[crypto.Verifier](t)(f.suite.Verifier(r.Public))
 	if err := v.Verify(message, o.read("theirs.signature")); err != nil {
