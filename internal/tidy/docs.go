@@ -24,3 +24,32 @@ func checkDependencies(t *Tree) []Finding {
 	}
 	return found
 }
+
+// trustPages say what is defended against and what a standard asks, each with the test that shows it.
+func trustPages() []string { return []string{"docs/threat-model.md", "docs/compliance.md"} }
+
+// checkTrustPages: every test that these pages name exists, and each page names some.
+func checkTrustPages(t *Tree) []Finding {
+	tests := namedByTests(t)
+	var found []Finding
+	for _, name := range trustPages() {
+		page := t.Find(name)
+		if page == nil {
+			found = append(found, Finding{name, 0, "is missing"})
+			continue
+		}
+		named := 0
+		for i, line := range strings.Split(string(page.Data), "\n") {
+			for _, m := range testName.FindAllStringSubmatch(line, -1) {
+				named++
+				if _, known := tests[m[1]]; !known {
+					found = append(found, Finding{name, i + 1, "names the test " + m[1] + ", which does not exist"})
+				}
+			}
+		}
+		if named == 0 {
+			found = append(found, Finding{name, 0, "names no test"})
+		}
+	}
+	return found
+}

@@ -199,6 +199,7 @@ func Rules() []Rule {
 		{"no-sleeping", checkSleeps},
 		{"no-floats-for-money", checkFloats},
 		{"requirements-table", checkRequirements},
+		{"trust-pages-name-tests", checkTrustPages},
 		{"dependencies-have-reasons", checkDependencies},
 	}
 }
