@@ -124,6 +124,11 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		if err := t.put(ctx, c); err != nil {
 			return nil // leadership is going; the next leader reads the lane again
 		}
+		if link, err = t.link(p); err != nil {
+			return err
+		}
+		p.follow(&link)
+		stopped = t.alarm(p, &link, stopped)
 		ack, kept = time.Time{}, seen
 	}
 }

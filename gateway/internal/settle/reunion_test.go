@@ -16,7 +16,6 @@ import (
 	"gongji/gateway/internal/simtest/regiontest"
 )
 
-
 // three are the pilot regions, all of them running. Beijing is the one that will be restored.
 type three struct {
 	*regiontest.Federation
@@ -37,23 +36,29 @@ func together(t *testing.T, act func(t *testing.T, w *three)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.Start(t)
-		w := &three{
-			Federation: f, t: t,
-			father: regiontest.Employee(string(beijing), "王建国", 1, 900_000_00),
-			aunt:   regiontest.Employee(string(shanghai), "李美华", 2, 900_000_00),
-			child:  regiontest.Resident(string(fuzhou), "王小明", 3), niece: regiontest.Resident(string(fuzhou), "李小红", 4),
-		}
-		passes(joining)
-		w.must(f.Regions[beijing].Open(t.Context(), w.father))
-		w.must(f.Regions[shanghai].Open(t.Context(), w.aunt))
-		w.must(f.Regions[fuzhou].Open(t.Context(), w.child, w.niece))
-		passes(time.Second)
-		w.grant(beijing, w.father, w.child)
-		w.grant(shanghai, w.aunt, w.niece)
-		passes(2 * time.Second)
-		act(t, w)
+		act(t, settled(t, f))
 	})
+}
+
+// settled starts the three regions, with people, accounts and a grant in Beijing and in Shanghai.
+func settled(t *testing.T, f *regiontest.Federation) *three {
+	t.Helper()
+	f.Start(t)
+	w := &three{
+		Federation: f, t: t,
+		father: regiontest.Employee(string(beijing), "王建国", 1, 900_000_00),
+		aunt:   regiontest.Employee(string(shanghai), "李美华", 2, 900_000_00),
+		child:  regiontest.Resident(string(fuzhou), "王小明", 3), niece: regiontest.Resident(string(fuzhou), "李小红", 4),
+	}
+	passes(joining)
+	w.must(f.Regions[beijing].Open(t.Context(), w.father))
+	w.must(f.Regions[shanghai].Open(t.Context(), w.aunt))
+	w.must(f.Regions[fuzhou].Open(t.Context(), w.child, w.niece))
+	passes(time.Second)
+	w.grant(beijing, w.father, w.child)
+	w.grant(shanghai, w.aunt, w.niece)
+	passes(2 * time.Second)
+	return w
 }
 
 func (w *three) must(err error) {
