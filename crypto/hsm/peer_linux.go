@@ -4,9 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"syscall"
 )
+
+// sharedMode lets every user's process knock: whose it is the kernel says.
+const sharedMode os.FileMode = 0o666
+
+// Share lets processes of other users reach the socket: those of Module.UIDs get a session, the others are closed. What
+// guards the socket's folder guards it, too. Errors: those of os.
+func Share(path string) error {
+	if err := os.Chmod(path, sharedMode); err != nil {
+		return fmt.Errorf("hsm: %w", err)
+	}
+	return nil
+}
 
 // peer checks whose process has connected, by what the kernel says.
 func (s *Server) peer(c net.Conn) error {

@@ -101,6 +101,11 @@ func (c *keysServe) serve(ctx context.Context, p *Program, ring *keyfile.Ring, s
 	if err != nil {
 		return err
 	}
+	if len(c.UID) > 0 {
+		if err = hsm.Share(c.Socket); err != nil {
+			return errors.Join(err, l.Close())
+		}
+	}
 	logger.LogAttrs(ctx, slog.LevelInfo, "the key module serves", slog.String("socket", c.Socket))
 	return server.Serve(ctx, l)
 }

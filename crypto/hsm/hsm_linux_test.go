@@ -354,3 +354,40 @@ func impostor(l net.Listener) []byte {
 	say(make([]byte, 1+32))
 	return hear[:n+more]
 }
+
+// TestStrangers: a process of a user who was not named gets no session, however open the socket is.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	dir := short(t)
+	access, err := hsm.OpenAccess(filepath.Join(dir, "access"), emm.New(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := access.SetPIN(hsm.RoleUser, []byte(userPIN)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := hsm.NewServer(hsm.Module{
+		Keys: keyfile.NewMemory(emm.New()), Access: access, Now: time.Now, UIDs: []int{os.Getuid() + 1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	l, err := hsm.Listen(t.Context(), socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := hsm.Share(socket); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	if _, err := hsm.Open(options(socket)); !errors.Is(err, crypto.ErrAway) {
+		t.Errorf("%v", err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
