@@ -38,8 +38,8 @@ func newCaller(t *testing.T, id string) *caller {
 
 func (c *caller) public() string { return base64.StdEncoding.EncodeToString(c.key.Public()) }
 
-// ask signs a request and returns status and code.
-func (c *caller) ask(p *place, method, target, body string) (int, string) {
+// headers are those of a signed request.
+func (c *caller) headers(method, target, body string) http.Header {
 	c.t.Helper()
 	c.n++
 	stamp, nonce := client.FormatTime(time.Now()), fmt.Sprintf("nonce-%s-%08d", c.id, c.n)
@@ -49,11 +49,21 @@ func (c *caller) ask(p *place, method, target, body string) (int, string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	h := http.Header{}
+	for name, value := range map[string]string{
+		"Gongji-Key": c.id, "Gongji-Time": stamp, "Gongji-Nonce": nonce,
+		"Gongji-Signature": base64.StdEncoding.EncodeToString(sig),
+	} {
+		h.Set(name, value)
+	}
+	return h
+}
+
+// ask signs a request and returns status and code.
+func (c *caller) ask(p *place, method, target, body string) (int, string) {
+	c.t.Helper()
 	r := httptest.NewRequestWithContext(c.t.Context(), method, target, strings.NewReader(body))
-	r.Header.Set("Gongji-Key", c.id)
-	r.Header.Set("Gongji-Time", stamp)
-	r.Header.Set("Gongji-Nonce", nonce)
-	r.Header.Set("Gongji-Signature", base64.StdEncoding.EncodeToString(sig))
+	r.Header = c.headers(method, target, body)
 	rec := httptest.NewRecorder()
 	p.node.Handler().ServeHTTP(rec, r)
 	var problem struct{ Code string }
@@ -66,8 +76,8 @@ func (c *caller) ask(p *place, method, target, body string) (int, string) {
 }
 
 // TestPlatformsByOperators: keys of the configuration work at once; operators register, list and revoke others without
-// a restart, by the command line; a revoked key is refused by every node from then on and never comes back, whatever the
-// configuration says.
+// a restart, by the command line; a revoked key is refused by every node from then on and never comes back, whatever
+// the configuration says.
 func TestPlatformsByOperators(t *testing.T) {
 	f := newField(t, beijing)
 	places := f.places(beijing, 3)

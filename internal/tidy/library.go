@@ -53,6 +53,9 @@ func checkLibraryCalls(t *Tree) []Finding {
 				continue
 			}
 			lib, ok := known[imported]
+			if !ok && f.Path == tlcpTest {
+				continue
+			}
 			if !ok {
 				found = append(found, t.at(f, spec.Pos(), "imports %s: closed, see the comment on libraries", imported))
 				continue
@@ -62,6 +65,10 @@ func checkLibraryCalls(t *Tree) []Finding {
 	}
 	return found
 }
+
+// tlcpTest plays a terminator of TLCP in front of the gateway, with the library's own TLCP on both sides of it. Nothing
+// of that is in the program.
+const tlcpTest = "gateway/node/tlcp_test.go"
 
 // digestVerifier is the one function that may call VerifyASN1, after it has checked the digest's length: some published
 // vectors give a digest and no message.
