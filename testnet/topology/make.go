@@ -151,7 +151,7 @@ func (m *making) secrets() error {
 			return err
 		}
 	}
-	root, err := makeDirectory(m.layout.Directory(), keys, certifier, m.now)
+	root, err := makeDirectory(m.layout, keys, certifier, m.now)
 	m.root = root
 	return err
 }

@@ -20,6 +20,7 @@ import (
 	"gongji/crypto/keyfile"
 	"gongji/crypto/sm/emm"
 	"gongji/federation"
+	"gongji/federation/root"
 	"gongji/gateway/config"
 )
 
@@ -80,43 +81,80 @@ func (a *certifier) fillRing(ring *keyfile.Ring, code string, now time.Time) ([]
 	return a.certify(ring, code, signID, sealID)
 }
 
-// makeDirectory signs the directory with a new root, whose key nobody keeps: the testnet's directory
-// never changes. It returns the root for the nodes' configuration.
-func makeDirectory(
-	path string, keys map[string][]federation.Key, a *certifier, now time.Time,
-) (config.Root, error) {
-	root, err := emm.New().Generate()
+// RootRing opens the key ring of the federation's office, under a folder of a testnet: tests and demonstrations sign
+// later versions of the directory with it.
+func RootRing(l Layout) (*keyfile.Ring, error) {
+	kek, err := keyfile.ReadKEK(filepath.Join(l.Office(), kekName))
 	if err != nil {
-		return config.Root{}, fmt.Errorf("topology: root: %w", err)
+		return nil, err
 	}
-	const id = "testnet-root"
-	data := federation.DirectoryData{
-		Version: 1, Issued: now.Add(-validBefore), Expires: now.Add(validFor),
-		Authorities: [][]byte{a.root, a.issuer.Certificate().Raw}, RevocationLists: [][]byte{a.list},
+	return keyfile.Open(filepath.Join(l.Office(), keysName), kek, emm.New())
+}
+
+// makeRoot makes the office's ring with the one key of the root.
+func makeRoot(l Layout) error {
+	if err := os.MkdirAll(l.Office(), 0o700); err != nil {
+		return fmt.Errorf("topology: %w", err)
 	}
-	regions := Regions()
-	for i, r := range regions {
-		data.Members = append(data.Members, federation.Member{
+	if _, err := keyfile.CreateKEK(filepath.Join(l.Office(), kekName)); err != nil {
+		return err
+	}
+	ring, err := RootRing(l)
+	if err != nil {
+		return err
+	}
+	_, err = ring.Generate(crypto.UseSign)
+	return errors.Join(err, ring.Close())
+}
+
+// makeDirectory signs the first directory by the same code as `gateway directory`. It returns the root for the nodes'
+// configuration.
+func makeDirectory(l Layout, keys map[string][]federation.Key, a *certifier, now time.Time) (config.Root, error) {
+	if err := makeRoot(l); err != nil {
+		return config.Root{}, err
+	}
+	data := root.Begin(now.Add(-validBefore), now.Add(validFor))
+	root.Trust(&data, [][]byte{a.root, a.issuer.Certificate().Raw}, [][]byte{a.list})
+	for i, r := range Regions() {
+		err := root.AddRegion(&data, federation.Member{
 			Code: federation.Region(r.Code), Name: r.NameZH, Aliases: []string{r.Name}, State: federation.MemberOpen,
 			Protocol: protocol, Keys: keys[r.Code],
 		})
-		for _, other := range regions[i+1:] {
-			data.Pairs = append(data.Pairs, federation.Pair{
-				A: federation.Region(r.Code), B: federation.Region(other.Code), From: pairsFrom,
-			})
+		if err != nil {
+			return config.Root{}, err
+		}
+		for _, other := range Regions()[:i] {
+			pair := federation.Pair{A: federation.Region(r.Code), B: federation.Region(other.Code), From: pairsFrom}
+			if err = root.OpenPair(&data, pair); err != nil {
+				return config.Root{}, err
+			}
 		}
 	}
+	ring, err := RootRing(l)
+	if err != nil {
+		return config.Root{}, err
+	}
+	listed, err := signFirst(l, ring, data)
+	return listed, errors.Join(err, ring.Close())
+}
+
+func signFirst(l Layout, ring *keyfile.Ring, data federation.DirectoryData) (config.Root, error) {
+	id, err := ring.Current(crypto.UseSign)
+	if err != nil {
+		return config.Root{}, err
+	}
+	public, err := ring.Public(id)
+	if err != nil {
+		return config.Root{}, err
+	}
 	signed, err := federation.SignDirectory(data, func(message []byte) (string, []byte, error) {
-		signature, failed := root.Sign(message)
+		signature, failed := ring.Sign(id, message)
 		return id, signature, failed
 	})
 	if err != nil {
 		return config.Root{}, err
 	}
-	if err := writeFile(path, signed); err != nil {
-		return config.Root{}, err
-	}
-	return config.Root{ID: id, Public: base64.StdEncoding.EncodeToString(root.Public())}, nil
+	return config.Root{ID: id, Public: base64.StdEncoding.EncodeToString(public)}, writeFile(l.Directory(), signed)
 }
 
 // authority is a cluster's own certificate authority. It exists only while the folder is made.

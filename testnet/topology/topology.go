@@ -172,6 +172,9 @@ func (l Layout) LoadPairs() string { return filepath.Join(l.Dir, "load.json") }
 // Broker is the embedded broker's folder.
 func (l Layout) Broker() string { return filepath.Join(l.Dir, "kafka") }
 
+// Office is the folder of the federation's office: the root's key ring, which no region has.
+func (l Layout) Office() string { return filepath.Join(l.Dir, "office") }
+
 // Directory is the federation's signed directory.
 func (l Layout) Directory() string { return filepath.Join(l.Dir, "directory.json") }
 
