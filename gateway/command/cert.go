@@ -188,6 +188,6 @@ func (p *Program) terms(days int) (cert.Terms, error) {
 	if days < 1 || days > daysMax {
 		return cert.Terms{}, fmt.Errorf("%w: --days is 1 to %d", ErrUsage, daysMax)
 	}
-	now := time.Now()
+	now := p.now()
 	return cert.Terms{NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(0, 0, days)}, nil
 }

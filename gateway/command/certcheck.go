@@ -25,7 +25,7 @@ type certCheck struct {
 
 // Run checks every certificate of the files.
 func (c *certCheck) Run(p *Program) error {
-	now := time.Now()
+	now := p.now()
 	if c.At != "" {
 		var err error
 		if now, err = time.Parse(time.RFC3339, c.At); err != nil {

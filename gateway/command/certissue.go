@@ -240,7 +240,7 @@ func (c *certRevoke) Run(p *Program) error {
 		return fmt.Errorf("%w: --reason is one of %s", ErrUsage, reasons())
 	}
 	entry := cert.Entry{
-		Serial: strings.ToLower(strings.ReplaceAll(c.Serial, ":", "")), Since: time.Now(), Code: code,
+		Serial: strings.ToLower(strings.ReplaceAll(c.Serial, ":", "")), Since: p.now(), Code: code,
 	}
 	if c.Certificate != "" {
 		der, err := one(c.Certificate, pemCertificate)
@@ -286,7 +286,7 @@ func (l listFlags) next(p *Program, entry *cert.Entry) error {
 			}
 			entries = append(entries, *entry)
 		}
-		now := time.Now()
+		now := p.now()
 		der, err := issuer.List(entries, number, now.Add(-time.Minute), now.AddDate(0, 0, l.Days))
 		if err != nil {
 			return err

@@ -364,7 +364,10 @@ func (c *certify) Run(p *Program) error {
 		return err
 	}
 	return c.change(p, func(d *federation.DirectoryData) error {
-		return root.Certify(d, federation.Region(c.Region), c.Key, der)
+		if failed := root.Certify(d, federation.Region(c.Region), c.Key, der); failed != nil {
+			return failed
+		}
+		return fit(d, federation.Region(c.Region), c.Key, der)
 	})
 }
 

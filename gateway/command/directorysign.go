@@ -34,10 +34,13 @@ func (c directoryChecker) Verify(public, message, signature []byte) error {
 	return v.Verify(message, signature)
 }
 
-func (directoryChecker) Sign([]byte) (string, []byte, error)                 { return "", nil, errNoKeys }
-func (directoryChecker) Seal(_, _, _ []byte) ([]byte, []byte, error)         { return nil, nil, errNoKeys }
+func (directoryChecker) Sign([]byte) (string, []byte, error) { return "", nil, errNoKeys }
+
+func (directoryChecker) Seal(_, _, _ []byte) ([]byte, []byte, error) { return nil, nil, errNoKeys }
+
 func (directoryChecker) Open(string, []byte, []byte, []byte) ([]byte, error) { return nil, errNoKeys }
-func newDirectoryChecker() directoryChecker                                  { return directoryChecker{emm.New()} }
+
+func newDirectoryChecker() directoryChecker { return directoryChecker{emm.New()} }
 
 // readDirectory reads a directory for its content; its signatures are not looked at.
 func readDirectory(path string) (*federation.Directory, error) {
@@ -113,6 +116,9 @@ func (c *sign) Run(p *Program) error {
 	}
 	before, err := c.follows(s, roots, d, p.now())
 	if err != nil {
+		return err
+	}
+	if err = p.judge(c.File, d, before); err != nil {
 		return err
 	}
 	for _, l := range append(root.Head(d.Data(), p.now()), root.Changes(before, d.Data())...) {
@@ -295,6 +301,9 @@ func (c *verify) Run(p *Program) error {
 		_, _ = fmt.Fprintf(p.Stderr, "%s: refused / 不予采用: %v; good signatures / 有效签名: %d of %d\n",
 			c.File, err, len(good), roots.Threshold)
 		return ErrRefused
+	}
+	if err = p.judge(c.File, d, before); err != nil {
+		return err
 	}
 	good, err := federation.DirectorySigners(s, roots, signed)
 	if err != nil {
