@@ -37,6 +37,13 @@ func Renamed(suite crypto.Suite, kek *KEK, raw []byte, id string) ([]byte, error
 	return wrap(suite, kek, h, secret, rand.Reader)
 }
 
+// Rehashed is an entry with its own digest made anew, as who changes a line would do.
+func Rehashed(suite crypto.Digester, e Entry) (Entry, error) {
+	var err error
+	e.Hash, err = e.digest(suite)
+	return e, err
+}
+
 // DerivePBKDF2 is the master key of a passphrase.
 func DerivePBKDF2(suite crypto.Digester, passphrase []byte, salt [16]byte, iterations uint32) ([KEKSize]byte, error) {
 	return derivation{kdf: kdfPBKDF2, cost: Cost{Time: iterations}, salt: salt}.derive(suite, passphrase)

@@ -2,6 +2,7 @@ package keyfile_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -110,6 +111,25 @@ func TestJournalAttacked(t *testing.T) {
 		}
 		if report := put(bytes.Join(lines[:i], nil)); len(report.Problems) == 0 {
 			t.Errorf("cut behind line %d: unseen", i)
+		}
+	}
+	for i := range lines[:len(lines)-2] { // whoever changes a line makes its own digest anew, too
+		var e keyfile.Entry
+		if err := json.Unmarshal(lines[i], &e); err != nil {
+			t.Fatal(err)
+		}
+		e.Who = "somebody else"
+		if e, err = keyfile.Rehashed(emm.New(), e); err != nil {
+			t.Fatal(err)
+		}
+		line, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := slices.Clone(lines)
+		forged[i] = append(line, '\n')
+		if report := put(bytes.Join(forged, nil)); len(report.Problems) == 0 {
+			t.Errorf("line %d forged: unseen", i+1)
 		}
 	}
 	if report := put(append(bytes.Clone(genuine), []byte(`{"seq":17,`)...)); len(report.Problems) > 0 {
