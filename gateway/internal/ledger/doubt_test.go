@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/gateway/internal/auditlog"
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/payment"
@@ -171,6 +172,28 @@ func TestForcedRelease(t *testing.T) {
 	if !got.Legs[0].Claim || got.Shortfall() != 10000 || got.CapturedSum() != 0 || got.Counts() != 0 {
 		t.Errorf("%+v", got.Legs[0])
 	}
+}
+
+// TestForcedByTwo: both operators' words in one entry, only in doubt, and never one person twice; the line of the audit
+// log stands in that entry.
+func TestForcedByTwo(t *testing.T) {
+	t.Parallel()
+	f, p, leg := doubt(t)
+	force := &ledger.ForceRelease{HoldID: leg.HoldID, Operator: "li", Second: "wang", Reason: "the origin is gone"}
+	f.refused(beijing, force, policy.CodeWrongState)
+	f.confirms(p, "100.00")
+	f.pass(16 * time.Minute)
+	f.refused(beijing, &ledger.ForceRelease{HoldID: leg.HoldID, Operator: "li", Second: "li"}, policy.CodeForbidden)
+	f.wantHold(leg, hold.InDoubt)
+	line := auditlog.Line{Event: "force_release", Operator: "li", Object: leg.HoldID}
+	f.done(beijing, &ledger.DoneBy{Line: line, Command: ledger.EncodeCommand(force)})
+	if h := f.wantHold(leg, hold.Released); !h.ByForce || len(h.Forced) != 2 {
+		t.Errorf("%+v", h)
+	}
+	if events := f.events(); len(events) == 0 || events[len(events)-1] != "force_release" {
+		t.Error(events)
+	}
+	f.refused(beijing, force, policy.CodeWrongState)
 }
 
 // TestDecisionBeforeTheSecondOperator: the origin's word comes first, and the first operator's is of no use any more.
