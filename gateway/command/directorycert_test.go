@@ -52,17 +52,19 @@ func TestDirectoryCertificates(t *testing.T) {
 		ids := o.keysOf(code)
 		o.must("add-region --draft @v1.json --offer @"+code+".json",
 			"certify --draft @v1.json "+code+" --key "+ids[federation.UseSign]+" --certificate @"+code+"-sign.pem")
-		o.refuses("certify --draft @v1.json " + code + " --key " + ids[federation.UseSeal] + " --certificate @" + code + "-sign.pem")
+		sealed := "certify --draft @v1.json " + code + " --key " + ids[federation.UseSeal] + " --certificate @" + code
+		o.refuses(sealed + "-sign.pem")
 		if code == "310000" {
 			o.refuses(o.sign("v1.json", "a", "v1.signed", "")) // one key has none yet
 		}
-		o.must("certify --draft @v1.json " + code + " --key " + ids[federation.UseSeal] + " --certificate @" + code + "-seal.pem")
+		o.must(sealed + "-seal.pem")
 	}
 	o.must(o.sign("v1.json", "a", "v1.signed", ""), o.sign("v1.signed", "b", "v1.signed", ""),
 		"verify @v1.signed --roots @roots.yaml", "publish @v1.signed --roots @roots.yaml --to @live.json")
 
 	// The list names a certificate: the directory must say that the key is revoked.
-	o.cert("ca", "revoke", "--ca", o.path("root.pem"), "--list", o.path("list.pem"), "--certificate", o.path("110000-sign.pem"))
+	o.cert("ca", "revoke", "--ca", o.path("root.pem"), "--list", o.path("list.pem"), "--certificate",
+		o.path("110000-sign.pem"))
 	o.must("trust --draft @v2.json --previous @live.json --crl @list.pem")
 	o.refuses(o.sign("v2.json", "a", "v2.signed", " --previous @live.json"))
 	if !strings.Contains(o.story.String(), "证书已被撤销") {

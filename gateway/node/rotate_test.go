@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -262,6 +263,44 @@ func (f *field) addKeys(data *federation.DirectoryData, from time.Time) {
 			m.Keys = append(slices.Clip(m.Keys), federation.Key{
 				ID: id, Use: use.as, Public: public, NotBefore: from, NotAfter: from.AddDate(1, 0, 0),
 			})
+		}
+	}
+}
+
+// TestCertificatesJudged: a node refuses a directory that the root has signed and whose certificates are wrong,
+// or gone, and audits why.
+func TestCertificatesJudged(t *testing.T) {
+	t.Parallel()
+	f := newField(t, beijing, shanghai)
+	p := f.places(shanghai, 1)[0]
+	startAll(t, p)
+	a := f.issuing()
+	f.next(a.certify, p)
+	genuine := f.keys.Data
+	for reason, spoil := range map[string]func(d *federation.DirectoryData){
+		"certificates_dropped": func(d *federation.DirectoryData) { d.Authorities = nil },
+		"missing":              func(d *federation.DirectoryData) { d.Members[0].Keys[0].Certificate = nil },
+		"issuer_unknown": func(d *federation.DirectoryData) {
+			d.Authorities = [][]byte{f.issuing().issuer.Certificate().Raw}
+		},
+	} {
+		digest := f.keys.Directory.Digest()
+		f.directory(p, func(d *federation.DirectoryData) {
+			d.Version, d.Previous = 3, hex.EncodeToString(digest[:])
+			d.Members = slices.Clone(genuine.Members)
+			for i := range d.Members {
+				d.Members[i].Keys = slices.Clone(genuine.Members[i].Keys)
+				if reason == "certificates_dropped" {
+					for j := range d.Members[i].Keys {
+						d.Members[i].Keys[j].Certificate = nil
+					}
+				}
+			}
+			spoil(d)
+		}, f.keys.Root.Sign)
+		until(t, "a directory is refused for "+reason, func() bool { return bytes.Contains(f.log.bytes(), []byte(reason)) })
+		if version, _ := p.status(); version != 2 {
+			t.Errorf("%s: version %d is in force", reason, version)
 		}
 	}
 }
