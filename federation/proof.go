@@ -134,3 +134,23 @@ func (c *RootCache) add(key [HashSize]byte) {
 		}
 	}
 }
+
+// VerifyHeader checks that a region signed a header: form, the sender's key in the directory (known, not revoked, valid
+// at the header's time), signature. A header with an ack is a receipt. Error: *RefusedError.
+func VerifyHeader(dir *Directory, s Sealer, header, signature []byte) (Header, error) {
+	h, err := DecodeHeader(header)
+	if err != nil {
+		return Header{}, err
+	}
+	if _, ok := dir.Member(h.From); !ok {
+		return Header{}, refuse(RefusedSenderUnknown, string(h.From))
+	}
+	key, err := signerOf(dir, &h)
+	if err != nil {
+		return Header{}, err
+	}
+	if err := signedBy(s.Verify(key.Public, signed(header), signature), &h); err != nil {
+		return Header{}, err
+	}
+	return h, nil
+}

@@ -71,6 +71,7 @@ type line struct {
 	Links     links     `cmd:"" help:"Links with other regions: how they stand, and a new beginning after a restore."`
 
 	Directory directory `cmd:"" help:"The federation's directory: prepare, sign, publish, verify."`
+	Evidence  proofs    `cmd:"" help:"Check bundles and archives of evidence, offline."`
 }
 
 type serve struct {

@@ -51,6 +51,7 @@ type Desk interface {
 	Grants
 	Mandates
 	Statements
+	Traces
 	Info
 }
 
@@ -124,6 +125,13 @@ type Statements interface {
 	Statement(ctx context.Context, f client.StatementRequest) (client.Statement, error)
 	// Quota tells what an account can still give, with one page of its grants (R-16).
 	Quota(ctx context.Context, f client.QuotaRequest) (client.Quota, error)
+}
+
+// Traces tell how a payment of this region went, and prove it (R-27).
+type Traces interface {
+	Trace(ctx context.Context, id string) (client.Trace, error)
+	// Evidence is a bundle for `gateway evidence verify`: JSON, to be handed on byte for byte.
+	Evidence(ctx context.Context, id string) ([]byte, error)
 }
 
 // Info is what everybody may know.

@@ -194,6 +194,15 @@ func (d *fakeDesk) Quote(ctx context.Context, f client.PaymentRequest) (client.P
 	return p, d.note(ctx, "Quote", f)
 }
 
+func (d *fakeDesk) Trace(ctx context.Context, id string) (client.Trace, error) {
+	good := true
+	return client.Trace{Events: []client.TraceEvent{{What: id, SignedBy: "350100", Verified: &good}}}, d.note(ctx, "Trace", id)
+}
+
+func (d *fakeDesk) Evidence(ctx context.Context, id string) ([]byte, error) {
+	return []byte(`{"format":"x","subject":"` + id + `"}`), d.note(ctx, "Evidence", id)
+}
+
 func (d *fakeDesk) Payment(ctx context.Context, id string) (client.Payment, error) {
 	return aPayment(id), d.note(ctx, "Payment", id)
 }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"gongji/gateway/internal/policy"
 )
 
 // Operation is one call of the API.
@@ -99,14 +97,9 @@ func operations() []operation {
 		read("listRefunds", get, payment+"/refunds", listRefunds),
 		read("getRefund", get, payment+"/refunds/{refund_id}", getRefund),
 		completePayment,
-		read("getTrace", get, payment+"/trace", notSupported),
-		read("getEvidence", get, payment+"/evidence", notSupported),
+		read("getTrace", get, payment+"/trace", getTrace),
+		read("getEvidence", get, payment+"/evidence", getEvidence),
 		read("quotas", post, "/v1/quotas", quotas),
 		read("statements", post, "/v1/statements", statements),
 	}
-}
-
-// notSupported answers for the parts of api.md that are not built yet.
-func notSupported(context.Context, *Face, *call) (answer, error) {
-	return answer{}, &Error{Code: policy.CodeNotSupported}
 }

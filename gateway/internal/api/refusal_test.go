@@ -488,20 +488,22 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// TestNotSupported: what is not built says so, whatever the body.
-func TestNotSupported(t *testing.T) {
+// TestTraceAndEvidence are read byte for byte as the desk gives them, and take no body (R-27).
+func TestTraceAndEvidence(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t, nil)
-	for _, c := range []struct{ method, target string }{
-		{http.MethodGet, "/v1/payments/p1/trace"},
-		{http.MethodGet, "/v1/payments/p1/evidence"},
-	} {
-		r := e.call(t, e.follower, c.method, c.target, `{"request_id":"r-1"}`)
-		if r.status != http.StatusNotImplemented || r.problem.Code != string(policy.CodeNotSupported) {
-			t.Errorf("%s %s: %d %s", c.method, c.target, r.status, r.body)
-		}
-		if r.problem.Outcome != client.OutcomeNone {
-			t.Errorf("outcome %s", r.problem.Outcome)
+	r := e.call(t, e.follower, http.MethodGet, "/v1/payments/p1/trace", "")
+	if r.status != http.StatusOK || !strings.Contains(string(r.body), `"what":"p1"`) ||
+		!strings.Contains(string(r.body), `"verified":true`) {
+		t.Errorf("trace: %d %s", r.status, r.body)
+	}
+	r = e.call(t, e.follower, http.MethodGet, "/v1/payments/p1/evidence", "")
+	if r.status != http.StatusOK || strings.TrimSuffix(string(r.body), "\n") != `{"format":"x","subject":"p1"}` {
+		t.Errorf("evidence: %d %s", r.status, r.body)
+	}
+	for _, target := range []string{"/v1/payments/p1/trace", "/v1/payments/p1/evidence"} {
+		if r := e.call(t, e.follower, http.MethodGet, target, `{"a":1}`); r.status != http.StatusBadRequest {
+			t.Errorf("%s with a body: %d", target, r.status)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"gongji/federation"
 	"gongji/gateway/client"
 	"gongji/gateway/internal/api"
+	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/money"
 	"gongji/gateway/internal/payment"
@@ -231,6 +232,13 @@ func (d *Desk) payment(
 	}
 	if c.Persons, err = d.Vault.Bundle(a.who); err != nil {
 		return nil, err
+	}
+	// The hold requests show the ticket without its salt, and commit to the person as the ticket does: so the payer's
+	// home can check both, and what stands in evidence opens nobody's identity.
+	blind, salt, digest := evidence.Blind(proof)
+	if digest != ([federation.HashSize]byte{}) &&
+		digest == federation.PersonsDigest(d.Settle.Sealer.Hash, salt, vault.Clear(a.who)) {
+		c.Ticket, c.Persons.Salt, c.Persons.Digest = blind, salt, digest
 	}
 	c.Offers = d.offers(ticket)
 	return c, nil

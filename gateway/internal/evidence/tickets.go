@@ -35,12 +35,20 @@ func NewTickets(self federation.Region, s federation.Sealer) *Tickets {
 	return &Tickets{roots: federation.NewRootCache(s, rootsMax), hash: s.Hash, self: self}
 }
 
+// Shown is a person whom a hold request names, with the salt of the request's own commitment to them.
+type Shown struct {
+	Who  vault.Identity
+	Salt [federation.SaltSize]byte
+}
+
 // Check returns nil if the hold request that origin sent is allowed by its ticket: signed by the home of the person
 // that the request is for, for this payment, this visit region, this grant, this person, at least this amount, and
-// not expired.
+// not expired. A ticket is shown without the salt of its persons, so that it can be evidence for third parties: then the
+// salt is that of the request.
 func (t *Tickets) Check(
-	dir *federation.Directory, origin federation.Region, h *wirepb.HoldRequest, who vault.Identity, now time.Time,
+	dir *federation.Directory, origin federation.Region, h *wirepb.HoldRequest, shown Shown, now time.Time,
 ) error {
+	who := shown.Who
 	if len(h.GetTicket()) == 0 {
 		return fmt.Errorf("%w: there is none", ErrTicket)
 	}
@@ -60,10 +68,14 @@ func (t *Tickets) Check(
 		return fmt.Errorf("%w: the proof is of something else", ErrTicket)
 	}
 	ticket := body.GetTicket()
+	salt := proof.PersonsSalt
+	if salt == ([federation.SaltSize]byte{}) {
+		salt = shown.Salt
+	}
 	switch {
 	case string(header.From) != who.Region:
 		return fmt.Errorf("%w: not signed by the home of the person", ErrTicket)
-	case federation.PersonsDigest(t.hash, proof.PersonsSalt, vault.Clear(who)) != proof.PersonsDigest:
+	case federation.PersonsDigest(t.hash, salt, vault.Clear(who)) != proof.PersonsDigest:
 		return fmt.Errorf("%w: of another person", ErrTicket)
 	case header.To != origin || ticket.GetVisitRegion() != string(origin):
 		return fmt.Errorf("%w: for another visit region", ErrTicket)
@@ -82,4 +94,14 @@ func (t *Tickets) Check(
 		}
 	}
 	return fmt.Errorf("%w: for other grants", ErrTicket)
+}
+
+// Blind takes the salt of its persons out of a ticket, and returns it with the commitment, for the hold requests that
+// show the ticket. What is no proof stays as it is: whoever is shown it refuses it.
+func Blind(ticket []byte) ([]byte, [federation.SaltSize]byte, [federation.HashSize]byte) {
+	p, err := federation.DecodeProof(ticket)
+	if err != nil {
+		return ticket, [federation.SaltSize]byte{}, [federation.HashSize]byte{}
+	}
+	return federation.EncodeProof(p.Blind()), p.PersonsSalt, p.PersonsDigest
 }

@@ -32,7 +32,8 @@ type shown struct {
 	spoil   func(*federation.Proof)
 	raw     []byte // instead of all of these
 	request *wirepb.HoldRequest
-	who     vault.Identity // whom the request is for
+	who     vault.Identity            // whom the request is for
+	salt    [federation.SaltSize]byte // of the request's own commitment to them
 	origin  federation.Region
 	at      time.Time
 }
@@ -90,7 +91,7 @@ func (s *shown) check(t *testing.T) error {
 	t.Helper()
 	s.request.Ticket = s.sign(t)
 	tickets := evidence.NewTickets(payer, s.f.Regions[payer].Sealer)
-	return tickets.Check(s.dir, s.origin, s.request, s.who, s.at)
+	return tickets.Check(s.dir, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at)
 }
 
 func federationOf(t *testing.T) *regiontest.Federation {
@@ -131,7 +132,15 @@ func TestTickets(t *testing.T) {
 		change func(*shown)
 		taken  bool
 	}{
-		"good":                    {func(*shown) {}, true},
+		"good": {func(*shown) {}, true},
+		"without its salt, under the request's": {func(s *shown) {
+			s.spoil = func(p *federation.Proof) { *p = p.Blind() }
+			s.salt[0] = 1
+		}, true},
+		"without its salt, under another": {func(s *shown) {
+			s.spoil = func(p *federation.Proof) { *p = p.Blind() }
+			s.salt[0] = 2
+		}, false},
 		"for less than it allows": {func(s *shown) { s.request.Amount = 1 }, true},
 		"none":                    {func(s *shown) { s.raw = []byte{} }, false},
 		"no directory":            {func(s *shown) { s.dir = nil }, false},
@@ -192,7 +201,7 @@ func TestRevokedAfterUse(t *testing.T) {
 	s.request.Ticket = s.sign(t)
 	tickets := evidence.NewTickets(payer, f.Regions[payer].Sealer)
 	for range 2 {
-		if err := tickets.Check(f.Directory, s.origin, s.request, s.who, s.at); err != nil {
+		if err := tickets.Check(f.Directory, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,7 +218,7 @@ func TestRevokedAfterUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tickets.Check(dir, s.origin, s.request, s.who, s.at); !errors.Is(err, evidence.ErrTicket) {
+	if err := tickets.Check(dir, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at); !errors.Is(err, evidence.ErrTicket) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -228,7 +237,7 @@ func FuzzTickets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ticket []byte) {
 		s := good(w)
 		s.request.Ticket = ticket
-		if err := tickets.Check(w.Directory, s.origin, s.request, s.who, s.at); !errors.Is(err, evidence.ErrTicket) {
+		if err := tickets.Check(w.Directory, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at); !errors.Is(err, evidence.ErrTicket) {
 			t.Errorf("got %v", err)
 		}
 	})

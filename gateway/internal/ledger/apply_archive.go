@@ -140,6 +140,10 @@ func (x *tx) drop(s *Span, left int) int {
 	for _, prefix := range s.prefixes() {
 		var keys [][]byte
 		lo, hi := s.bounds(prefix)
+		if prefix == keyOut {
+			// The last one stays: the receipts behind it begin with its chain.
+			hi = stateKey(prefix, numbered(s.Peer, s.ToEpoch, s.ToLast))
+		}
 		x.Scan(lo, hi, func(key, value []byte) bool {
 			keys = append(keys, append([]byte(nil), key...))
 			keys = append(keys, x.leading(prefix, s.Peer, key, value)...)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/vault"
@@ -183,13 +184,13 @@ func (t *term) inbound(ctx context.Context, p *peer, m *federation.Message) (led
 	}
 	sure := true
 	if h := body.GetHoldRequest(); h != nil {
-		in.Ticket, sure = t.ticket(p, h, who)
+		in.Ticket, sure = t.ticket(p, h, evidence.Shown{Who: who, Salt: m.PersonsSalt})
 	}
 	return in, sure
 }
 
 // ticket returns why a hold's ticket is refused, empty for a good one, and whether that can be said.
-func (t *term) ticket(p *peer, h *wirepb.HoldRequest, who vault.Identity) (policy.Code, bool) {
+func (t *term) ticket(p *peer, h *wirepb.HoldRequest, who evidence.Shown) (policy.Code, bool) {
 	err := t.s.Tickets.Check(t.s.Ledger.InForce().Directory, p.region, h, who, t.s.Now())
 	if err == nil {
 		return "", true

@@ -210,9 +210,11 @@ func (t *term) reply(
 		tell, err := t.tellLink(from, ask)
 		return &wirepb.Body{Kind: &wirepb.Body_LinkTell{LinkTell: tell}}, nil, err
 	}
-	who, err := vault.Read(m.Persons)
-	if err != nil {
-		return nil, nil, err
+	var who vault.Identity
+	if body.GetTraceAsk() == nil { // nor does this
+		if who, err = vault.Read(m.Persons); err != nil {
+			return nil, nil, err
+		}
 	}
 	return t.answerTo(ctx, from, body, who)
 }
@@ -233,6 +235,9 @@ func (t *term) answerTo(
 	case *wirepb.Body_StatementAsk:
 		a, err := t.statement(ctx, from, k.StatementAsk, who)
 		return &wirepb.Body{Kind: &wirepb.Body_StatementAnswer{StatementAnswer: a}}, nil, err
+	case *wirepb.Body_TraceAsk:
+		a, err := t.traced(ctx, from, k.TraceAsk)
+		return &wirepb.Body{Kind: &wirepb.Body_TraceAnswer{TraceAnswer: a}}, nil, err
 	}
 	return nil, nil, errQuery
 }

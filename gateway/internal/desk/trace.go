@@ -1,0 +1,152 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gongji/federation"
+	"gongji/gateway/client"
+	"gongji/gateway/internal/evidence"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/settle"
+	"gongji/gateway/internal/vault"
+	"gongji/gateway/internal/wire/wirepb"
+)
+
+// traceEventsMax bounds what is taken of one peer's answer.
+const traceEventsMax = 1000
+
+// Trace is a payment's way through all regions: what this region recorded, and what each region of a leg
+// recorded of its part. A region that does not answer is named.
+func (d *Desk) Trace(ctx context.Context, id string) (client.Trace, error) {
+	var own []*wirepb.TraceEvent
+	var regions []string
+	out := client.Trace{Events: []client.TraceEvent{}}
+	err := d.view(ctx, func(v ledger.View) error {
+		p, err := v.Payment(id)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return d.refusal(policy.CodeNotFound)
+		}
+		for i := range p.Legs {
+			if r := p.Legs[i].Region; r != string(d.Self) && !slices.Contains(regions, r) {
+				regions = append(regions, r)
+			}
+		}
+		own, err = d.Settle.Trace(v, id, "")
+		return err
+	})
+	if err != nil {
+		return out, err
+	}
+	out.Events = appendEvents(out.Events, string(d.Self), own)
+	answers := make([]*wirepb.TraceAnswer, len(regions))
+	var g errgroup.Group
+	for i, r := range regions {
+		g.Go(func() error {
+			ask := &wirepb.Body{Kind: &wirepb.Body_TraceAsk{TraceAsk: &wirepb.TraceAsk{PaymentId: id}}}
+			got, err := d.Settle.Ask(ctx, federation.Region(r), ask, vault.Identity{})
+			if err == nil {
+				answers[i] = got.Body.GetTraceAnswer()
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each answer is looked at by itself
+	for i, r := range regions {
+		if answers[i] == nil {
+			out.Missing = append(out.Missing, r)
+			continue
+		}
+		if answers[i].GetMore() {
+			out.Missing = append(out.Missing, r) // it has more than it could tell
+		}
+		events := answers[i].GetEvents()
+		out.Events = appendEvents(out.Events, r, events[:min(len(events), traceEventsMax)])
+	}
+	slices.SortStableFunc(out.Events, func(a, b client.TraceEvent) int { return cmp.Compare(a.Time, b.Time) })
+	return out, nil
+}
+
+func appendEvents(out []client.TraceEvent, region string, events []*wirepb.TraceEvent) []client.TraceEvent {
+	for _, e := range events {
+		c := client.TraceEvent{
+			Time: client.FormatTime(time.UnixMicro(e.GetTime()).UTC()), Region: region, Node: e.GetNode(), What: e.GetWhat(),
+			FromState: e.GetFromState(), ToState: e.GetToState(), MessageID: e.GetMessageId(), SignedBy: e.GetSignedBy(),
+		}
+		if e.GetVerified() != settle.TraceUnsigned {
+			good := e.GetVerified() == settle.TraceGood
+			c.Verified = &good
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// Evidence is the bundle of a payment of this region.
+func (d *Desk) Evidence(ctx context.Context, id string) ([]byte, error) {
+	return d.EvidenceOf(ctx, id, false, func(v ledger.View) (bool, error) {
+		p, err := v.Payment(id)
+		return p != nil, err
+	})
+}
+
+// EvidenceOf is the bundle of a payment, grant or mandate that known says to be one of this region. opening keeps the
+// salts by which a given person can be held against the bundle's digests: only for who may know the person.
+func (d *Desk) EvidenceOf(
+	ctx context.Context, subject string, opening bool, known func(ledger.View) (bool, error),
+) ([]byte, error) {
+	b := &evidence.Bundle{Subject: subject, Region: string(d.Self), Prepared: d.Now()}
+	err := d.view(ctx, func(v ledger.View) error {
+		ok, err := known(v)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return d.refusal(policy.CodeNotFound)
+		}
+		if err := d.ownTicket(v, b, opening); err != nil {
+			return err
+		}
+		if err := b.Collect(v, d.Settle.Sealer.Hash, opening); err != nil {
+			return err
+		}
+		events, err := d.Settle.Trace(v, subject, "")
+		for _, e := range events {
+			if e.GetMessageId() == "" {
+				b.OwnWord = append(b.OwnWord, evidence.Word{
+					Time: time.UnixMicro(e.GetTime()).UTC(), Node: e.GetNode(), What: e.GetWhat(), From: e.GetFromState(),
+					To: e.GetToState(),
+				})
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if opening {
+		d.Audit("evidence_opened", slog.String("subject", subject))
+	}
+	return b.Sign(d.Settle.Sealer)
+}
+
+// ownTicket is the ticket of a payment whose hold requests did not leave this region.
+func (*Desk) ownTicket(v ledger.View, b *evidence.Bundle, opening bool) error {
+	p, err := v.Payment(b.Subject)
+	if err != nil || p == nil || len(p.Ticket) == 0 {
+		return err
+	}
+	if proof, err := federation.DecodeProof(p.Ticket); err == nil {
+		b.Add(proof, opening)
+	}
+	return nil
+}
