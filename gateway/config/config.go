@@ -55,6 +55,7 @@ type Config struct {
 	Sweep     Sweep      `yaml:"sweep"`      // the daily sweep of grants
 	Rotation  Rotation   `yaml:"rotation"`   // of the keys at rest
 	Audit     Audit      `yaml:"audit"`      // the audit log
+	Evidence  Evidence   `yaml:"evidence"`   // what regions signed to each other
 	Operators Operators  `yaml:"operators"`  // who may ask the operators' listener
 	AdminTLS  APITLS     `yaml:"admin_tls"`  // of the operators' listener; empty: plain HTTP, on loopback
 
@@ -199,6 +200,13 @@ type Audit struct {
 	KeepDays   int    `yaml:"keep_days"`   // lines stay in the state at least that long
 }
 
+// Evidence says where the archives of evidence stand. Every node writes them and none removes one.
+type Evidence struct {
+	ArchiveDir      string `yaml:"archive_dir"`      // files; empty: evidence below data_dir
+	KeepDays        int    `yaml:"keep_days"`        // evidence stays in the state, and in bundles, at least that long
+	ArchiveMessages int    `yaml:"archive_messages"` // an archive is closed when the day is over, or after so many
+}
+
 // Operators says how a region's operators come to be. They stand in the replicated state; here is only the beginning.
 type Operators struct {
 	// None asks nobody who he is: for a testnet, on loopback listeners only.
@@ -235,8 +243,9 @@ func Default() Config {
 			Shutdown:         5 * time.Second,
 		},
 		Audit:    Audit{KeepDays: 183},
-		Rotation: Rotation{RecordsPerSecond: 1000}, // ten million persons in three hours
-		Sweep:    Sweep{GrantsPerSecond: 700},      // ten million grants, seen from both sides, between midnight and eight
+		Evidence: Evidence{KeepDays: 90, ArchiveMessages: 50_000}, // about 50 MB a file
+		Rotation: Rotation{RecordsPerSecond: 1000},                // ten million persons in three hours
+		Sweep:    Sweep{GrantsPerSecond: 700},                     // ten million grants, seen from both sides, between midnight and eight
 	}
 }
 
@@ -312,7 +321,7 @@ func resolve(c *Config, dir string) {
 	paths := []*string{
 		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile,
 		&c.Keys.PINFile, &c.Keys.OfficerPINFile, &c.Adapter.PeopleFile,
-		&c.RulesFile, &c.Audit.ArchiveDir, &c.Operators.File, &c.AdminTLS.CertFile, &c.AdminTLS.KeyFile,
+		&c.RulesFile, &c.Audit.ArchiveDir, &c.Evidence.ArchiveDir, &c.Operators.File, &c.AdminTLS.CertFile, &c.AdminTLS.KeyFile,
 		&c.AdminTLS.ClientCAFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
 		&c.APITLS.CertFile, &c.APITLS.KeyFile, &c.APITLS.ClientCAFile,
 		&c.Front.CertFile, &c.Front.KeyFile, &c.Front.ClientCAFile, &c.National.SecretsFile,

@@ -183,6 +183,8 @@ func TestValidate(t *testing.T) {
 			c.Listen.Admin, c.ListenAnywhere = "0.0.0.0:81", true
 		}},
 		{"admin_tls", func(c *config.Config) { c.AdminTLS.KeyFile = "x" }},
+		{"evidence.keep_days", func(c *config.Config) { c.Evidence.KeepDays = 0 }},
+		{"evidence.archive_messages", func(c *config.Config) { c.Evidence.ArchiveMessages = 0 }},
 		{"audit.keep_days", func(c *config.Config) { c.Audit.KeepDays = 0 }},
 		{"log.level", func(c *config.Config) { c.Log.Level = "INFO" }},
 		{"tuning.linger", func(c *config.Config) { c.Tuning.Linger = -1 }},

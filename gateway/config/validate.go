@@ -42,6 +42,9 @@ func (p *problems) check(ok bool, field, text string) {
 // sweepRateMax bounds what a sweep may ask of a core system in a second.
 const sweepRateMax = 100_000
 
+// archiveMessagesMax bounds a file of evidence: about a GB.
+const archiveMessagesMax = 1_000_000
+
 // keepDaysMax bounds how long lines of the audit log stand in the state: ten years.
 const keepDaysMax = 3660
 
@@ -72,6 +75,10 @@ func (c Config) Validate() error {
 		"rotation.records_per_second", fmt.Sprintf("must be 1 to %d", sweepRateMax))
 	p.check(c.Audit.KeepDays >= 1 && c.Audit.KeepDays <= keepDaysMax, "audit.keep_days",
 		fmt.Sprintf("must be 1 to %d", keepDaysMax))
+	p.check(c.Evidence.KeepDays >= 1 && c.Evidence.KeepDays <= keepDaysMax, "evidence.keep_days",
+		fmt.Sprintf("must be 1 to %d", keepDaysMax))
+	p.check(c.Evidence.ArchiveMessages >= 1 && c.Evidence.ArchiveMessages <= archiveMessagesMax,
+		"evidence.archive_messages", fmt.Sprintf("must be 1 to %d", archiveMessagesMax))
 	if len(p) == 0 {
 		return nil
 	}

@@ -74,7 +74,7 @@ func (n *Node) adminRoutes() []adminRoute {
 	}
 	return slices.Concat(routes, n.rulesRoutes(), n.loginRoutes(), n.operatorRoutes(), n.actRoutes(), n.auditRoutes(),
 		n.holdRoutes(), n.platformRoutes(), n.rotationRoutes(), n.keyringRoutes(),
-		n.linkRoutes())
+		n.linkRoutes(), n.evidenceRoutes())
 }
 
 // Admin is the operators' API of this node.

@@ -38,6 +38,7 @@ import (
 	"gongji/federation/kafkabus"
 	"gongji/gateway/config"
 	"gongji/gateway/internal/api"
+	"gongji/gateway/internal/archivist"
 	"gongji/gateway/internal/auditor"
 	"gongji/gateway/internal/bulletin"
 	"gongji/gateway/internal/desk"
@@ -84,6 +85,7 @@ type Node struct {
 	ledger   *ledger.Ledger
 	settler  *settle.Settler
 	auditor  *auditor.Auditor
+	archives *archivist.Archivist // nil in a simulation
 	logins   *logins
 	officers []enrolled // of the operators' file
 	premiums *premium.Collector
@@ -119,8 +121,8 @@ func New(cfg config.Config, deps Deps) (*Node, error) {
 		return nil, err
 	}
 	for _, step := range []func() error{
-		n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openOperators, n.openTrust, n.openRotator, n.openSettle,
-		n.openBulletin, n.openFace,
+		n.openCrypto, n.openBus, n.openLog, n.openAudit, n.openArchives, n.openOperators, n.openTrust, n.openRotator,
+		n.openSettle, n.openBulletin, n.openFace,
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, n.close())
@@ -390,6 +392,9 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.settler.Run(gctx) })
 	g.Go(func() error { return n.auditor.Run(gctx) })
 	g.Go(func() error { return n.auditor.RunDuties(gctx) })
+	if n.archives != nil {
+		g.Go(func() error { return n.archives.Run(gctx) })
+	}
 	g.Go(func() error { return n.premiums.Run(gctx) })
 	g.Go(func() error { return n.expiries.Run(gctx) })
 	g.Go(func() error { return n.rotator.Run(gctx) })

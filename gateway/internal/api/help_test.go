@@ -194,13 +194,18 @@ func (d *fakeDesk) Quote(ctx context.Context, f client.PaymentRequest) (client.P
 	return p, d.note(ctx, "Quote", f)
 }
 
+func bundleOf(id string) string {
+	return `{"format":"gongji-evidence-v1","subject":"` + id + `","region":"110000","prepared":"2026-01-01T00:00:00Z",` +
+		`"proofs":[],"receipts":[],"own_word":[],"key_id":"k","signature":"AA=="}`
+}
+
 func (d *fakeDesk) Trace(ctx context.Context, id string) (client.Trace, error) {
 	good := true
 	return client.Trace{Events: []client.TraceEvent{{What: id, SignedBy: "350100", Verified: &good}}}, d.note(ctx, "Trace", id)
 }
 
 func (d *fakeDesk) Evidence(ctx context.Context, id string) ([]byte, error) {
-	return []byte(`{"format":"x","subject":"` + id + `"}`), d.note(ctx, "Evidence", id)
+	return []byte(bundleOf(id)), d.note(ctx, "Evidence", id)
 }
 
 func (d *fakeDesk) Payment(ctx context.Context, id string) (client.Payment, error) {

@@ -498,7 +498,7 @@ func TestTraceAndEvidence(t *testing.T) {
 		t.Errorf("trace: %d %s", r.status, r.body)
 	}
 	r = e.call(t, e.follower, http.MethodGet, "/v1/payments/p1/evidence", "")
-	if r.status != http.StatusOK || strings.TrimSuffix(string(r.body), "\n") != `{"format":"x","subject":"p1"}` {
+	if r.status != http.StatusOK || strings.TrimSuffix(string(r.body), "\n") != bundleOf("p1") {
 		t.Errorf("evidence: %d %s", r.status, r.body)
 	}
 	for _, target := range []string{"/v1/payments/p1/trace", "/v1/payments/p1/evidence"} {

@@ -25,21 +25,50 @@ const traceEventsMax = 1000
 // Trace is a payment's way through all regions: what this region recorded, and what each region of a leg
 // recorded of its part. A region that does not answer is named.
 func (d *Desk) Trace(ctx context.Context, id string) (client.Trace, error) {
+	return d.trace(ctx, id, false)
+}
+
+// TraceAnywhere is Trace for operators, who may ask at a payer's home too: there it has what that home recorded, and
+// what the visit region tells of their business with each other.
+func (d *Desk) TraceAnywhere(ctx context.Context, id string) (client.Trace, error) {
+	return d.trace(ctx, id, true)
+}
+
+// others are the regions that have a part in a payment, as this one knows it. It refuses an unknown one.
+func (d *Desk) others(v ledger.View, id string, anywhere bool) ([]string, error) {
+	p, err := v.Payment(id)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	if p != nil {
+		for i := range p.Legs {
+			all = append(all, p.Legs[i].Region)
+		}
+	} else {
+		var holds []*ledger.HoldRecord
+		if anywhere {
+			holds, err = v.HoldsOf(id)
+		}
+		if err != nil || len(holds) == 0 {
+			return nil, cmp.Or[error](err, d.refusal(policy.CodeNotFound))
+		}
+		for _, h := range holds {
+			all = append(all, h.Origin)
+		}
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(r string) bool { return r == string(d.Self) }), nil
+}
+
+func (d *Desk) trace(ctx context.Context, id string, anywhere bool) (client.Trace, error) {
 	var own []*wirepb.TraceEvent
 	var regions []string
 	out := client.Trace{Events: []client.TraceEvent{}}
 	err := d.view(ctx, func(v ledger.View) error {
-		p, err := v.Payment(id)
-		if err != nil {
+		var err error
+		if regions, err = d.others(v, id, anywhere); err != nil {
 			return err
-		}
-		if p == nil {
-			return d.refusal(policy.CodeNotFound)
-		}
-		for i := range p.Legs {
-			if r := p.Legs[i].Region; r != string(d.Self) && !slices.Contains(regions, r) {
-				regions = append(regions, r)
-			}
 		}
 		own, err = d.Settle.Trace(v, id, "")
 		return err

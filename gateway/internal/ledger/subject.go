@@ -173,3 +173,18 @@ func (v View) said(p Place, first uint64) (*Said, error) {
 func (v View) EvidenceAt(peer federation.Region, epoch, first uint64) (*Evidence, error) {
 	return read[Evidence](v.r, keyEvidence, numbered(peer, epoch, first))
 }
+
+// Known reports whether this region has anything to do with a payment, grant or mandate: as the origin, a payer's home
+// or a beneficiary's.
+func (v View) Known(subject string) (bool, error) {
+	p, err := v.Payment(subject)
+	if err != nil || p != nil {
+		return p != nil, err
+	}
+	holds, err := v.HoldsOf(subject)
+	if err != nil || len(holds) > 0 {
+		return len(holds) > 0, err
+	}
+	said, err := v.Said(subject, "")
+	return len(said) > 0, err
+}

@@ -1,0 +1,195 @@
+package archivist_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gongji/gateway/internal/archivist"
+	"gongji/gateway/internal/evidence"
+	"gongji/gateway/internal/ledger"
+	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/simtest/regiontest"
+)
+
+const keep = 4 * time.Second
+
+// region is a federation in which Shanghai keeps archives, each node its own.
+type region struct {
+	*regiontest.Federation
+
+	t    *testing.T
+	sh   *regiontest.Region
+	dirs []string
+	all  []*archivist.Archivist
+	who  regiontest.Person
+	n    int
+}
+
+func begin(t *testing.T, act func(r *region)) {
+	t.Helper()
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		f, err := regiontest.New(regiontest.Config{Nodes: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Start(t)
+		r := &region{Federation: f, t: t, sh: f.Regions[regiontest.Shanghai]}
+		for i, n := range r.sh.Nodes {
+			dir := filepath.Join(folder, string(rune('a'+i)))
+			a, err := archivist.New(archivist.Deps{
+				Region: regiontest.Shanghai, Log: n.Log, Ledger: n.Ledger, Sealer: r.sh.Sealer, Dir: dir, Keep: keep,
+				Many: 1, Now: time.Now, Logger: n.Logger(), Audit: func(string, ...slog.Attr) {},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.dirs, r.all = append(r.dirs, dir), append(r.all, a)
+		}
+		payer := regiontest.Employee(string(regiontest.Beijing), "王建国", 1, 1_000_000)
+		r.who = regiontest.Resident(string(regiontest.Beijing), "王小明", 2)
+		bj := f.Regions[regiontest.Beijing]
+		if err := bj.Open(t.Context(), payer, r.who); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bj.Grant(t.Context(), payer, r.who); err != nil {
+			t.Fatal(err)
+		}
+		act(r)
+	})
+}
+
+// day lets a payment be made and time pass, and every node look as often as it takes.
+func (r *region) day() {
+	r.t.Helper()
+	r.n++
+	if _, err := r.sh.Pay(r.t.Context(), r.who, string(rune('a'+r.n)), money.Amount(1000).String()); err != nil {
+		r.t.Fatal(err)
+	}
+	<-time.After(keep + time.Second)
+	synctest.Wait()
+	r.look()
+}
+
+func (r *region) look() {
+	r.t.Helper()
+	for range 3 {
+		for _, a := range r.all {
+			if err := a.Look(r.t.Context()); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+	}
+}
+
+func (r *region) verify(dir string, checkpoint *evidence.Seal) (*evidence.ArchiveReport, error) {
+	r.t.Helper()
+	dirs, err := evidence.NewDirectories(r.Directory)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer func() { _ = root.Close() }()
+	v := &evidence.ArchiveVerifier{Sealer: r.sh.Sealer, Directories: dirs, Checkpoint: checkpoint}
+	return v.Verify(root)
+}
+
+func (r *region) file(dir int, name string) []byte {
+	r.t.Helper()
+	data, err := os.ReadFile(filepath.Join(r.dirs[dir], name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return data
+}
+
+// TestArchives: every node writes the same files, which verify alone; the state forgets what is old; a change of any
+// line, a missing file and a missing tail are found and named.
+func TestArchives(t *testing.T) {
+	begin(t, func(r *region) {
+		for range 3 {
+			r.day()
+		}
+		for _, name := range []string{evidence.ArchiveName(1), evidence.ArchiveName(2), evidence.SealName(1)} {
+			if len(r.file(0, name)) == 0 || !bytes.Equal(r.file(0, name), r.file(1, name)) {
+				t.Errorf("%s differs between nodes", name)
+			}
+			if strings.Contains(string(r.file(0, name)), r.who.Identity().Number) {
+				t.Errorf("a person stands in %s", name)
+			}
+		}
+		report, err := r.verify(r.dirs[0], nil)
+		if err != nil || report.First != 1 || report.Last < 2 || report.Records == 0 || report.Signatures == 0 {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		r.forgotten()
+		r.damaged(report.Last)
+	})
+}
+
+// forgotten: the state has nothing of the first archive any more.
+func (r *region) forgotten() {
+	r.t.Helper()
+	err := r.sh.View(func(v ledger.View) error {
+		a, err := v.Archive(1)
+		if err == nil && (a == nil || !a.Gone) {
+			r.t.Errorf("the first archive is still in the state: %+v", a)
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *region) damaged(last uint64) {
+	r.t.Helper()
+	seal, err := evidence.DecodeSeal(r.file(0, evidence.SealName(last)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	name, good := evidence.ArchiveName(1), r.file(1, evidence.ArchiveName(1))
+	put := func(name string, data []byte) {
+		if err := os.WriteFile(filepath.Join(r.dirs[1], name), data, 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	refused := func(what, named string) {
+		r.t.Helper()
+		if _, err := r.verify(r.dirs[1], seal); err == nil || !strings.Contains(err.Error(), named) {
+			r.t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := 0; i < len(good); i += 97 {
+		bad := bytes.Clone(good)
+		bad[i] ^= 4
+		put(name, bad)
+		refused("a changed byte", name)
+	}
+	put(name, good[:len(good)/2])
+	refused("a file cut short", name)
+	put(name, good)
+	if _, err := r.verify(r.dirs[1], seal); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, n := range []string{evidence.ArchiveName(last), evidence.SealName(last)} {
+		if err := os.Remove(filepath.Join(r.dirs[1], n)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	refused("a missing tail", "the tail is missing")
+	if err := os.Remove(filepath.Join(r.dirs[1], name)); err != nil {
+		r.t.Fatal(err)
+	}
+	refused("a missing file", name)
+}
