@@ -25,15 +25,15 @@ type proofs struct {
 	VerifyArchive verifyArchive `cmd:"" help:"Check a folder of archives: chain, signatures, and that nothing is missing."`
 }
 
-// trusted is what a check goes by.
-type trusted struct {
+// believed is what a check goes by.
+type believed struct {
 	Directory []string `placeholder:"FILE" help:"Signed directory; give every version, since keys rotate."`
 	Root      []string `placeholder:"ID=KEY" help:"Root key that the directories are signed with, base64 of 04|x|y."`
 	Threshold int      `default:"1" help:"How many of the roots must have signed."`
 }
 
 // directories reads the directories and checks their own signatures.
-func (t *trusted) directories(s federation.Sealer) (*evidence.Directories, error) {
+func (t *believed) directories(s federation.Sealer) (*evidence.Directories, error) {
 	roots := federation.Roots{Threshold: t.Threshold}
 	for _, r := range t.Root {
 		id, key, ok := strings.Cut(r, "=")
@@ -80,7 +80,7 @@ func readWhole(path string, limit int64) ([]byte, error) {
 }
 
 type verifyBundle struct {
-	trusted
+	believed
 
 	File   string `arg:"" help:"What GET /v1/payments/{id}/evidence gave; -: standard input."`
 	Person string `placeholder:"TYPE:NUMBER:NAME:REGION" help:"Is it this person whom the bundle is about?"`
@@ -146,7 +146,7 @@ func (e *verifyBundle) line(p *Program, mark string, l evidence.Line) error {
 }
 
 type verifyArchive struct {
-	trusted
+	believed
 
 	Dir        string `arg:"" help:"Folder of archives: NNNNNNNN.archive and .seal."`
 	Checkpoint string `placeholder:"FILE" help:"Seal that was kept elsewhere: the folder must reach it."`
