@@ -10,6 +10,7 @@ import (
 
 	"gongji/crypto"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/internal/rotate"
 )
 
 // The region's keys as its operators see them: by id, never more. One is destroyed only when two persons agree.
@@ -53,11 +54,12 @@ func (n *Node) adminKeyring(w http.ResponseWriter, q *http.Request) {
 const (
 	neededCurrent = "current" // the newest of its use
 	neededInForce = "in_force"
-	neededListed  = "listed" // in the directory, valid and not revoked
+	neededSealed  = "persons" // found or sealed under it until a rotation has ended
+	neededListed  = "listed"  // in the directory, valid and not revoked
 )
 
-// neededFor says why a key must stay; empty if it may go. Whether persons are still sealed under an old data key is for
-// those who destroy it: that is what destroying a month is for.
+// neededFor says why a key must stay; empty if it may go. What the evidence keeps of persons is not asked: purging that
+// is what destroying an old data key is for.
 func (n *Node) neededFor(use crypto.Use, id string) string {
 	if current, err := n.keys.Current(use); err != nil || current == id {
 		return neededCurrent
@@ -67,7 +69,11 @@ func (n *Node) neededFor(use crypto.Use, id string) string {
 			return neededInForce
 		}
 	}
-	if dir := n.ledger.InForce().Directory; dir != nil {
+	state := n.ledger.InForce()
+	if rotate.Needed(&state.Keys, use, id) != nil {
+		return neededSealed
+	}
+	if dir := state.Directory; dir != nil {
 		if k, ok := dir.Key(n.self, id); ok && !k.Revoked && n.deps.Clock().Before(k.NotAfter) {
 			return neededListed
 		}

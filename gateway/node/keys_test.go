@@ -196,6 +196,17 @@ func TestDestroyByOperators(t *testing.T) {
 	p := f.places(shanghai, 1)[0]
 	p.onModule(f.module(shanghai))
 	startAll(t, p)
+	destroy := "/admin/v1/keyring/" + old + "/destroy"
+	if got := p.operator(destroy, `{"id":"`+old+`","reason":"over"}`); got != http.StatusForbidden {
+		t.Errorf("persons may be sealed under it: %d", got)
+	}
+	until(t, "a rotation begins", func() bool {
+		return p.operator("/admin/v1/keys/rotate", `{"use":"data","operator":"li"}`) == http.StatusOK
+	})
+	until(t, "it has ended", func() bool {
+		_, answer := p.admin(http.MethodGet, "/admin/v1/keys/rotation")
+		return strings.Contains(string(answer), `"stage":"done"`)
+	})
 	current, err := ring.Current(crypto.UseData)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +231,7 @@ func TestDestroyByOperators(t *testing.T) {
 	if code != http.StatusOK || strings.Contains(string(body), old) || !strings.Contains(string(body), listed) {
 		t.Errorf("%d %s", code, body)
 	}
-	if ids, err := ring.IDs(crypto.UseData); len(ids) != 1 || err != nil {
+	if ids, err := ring.IDs(crypto.UseData); len(ids) != 2 || err != nil {
 		t.Errorf("%v, %v", ids, err)
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -34,7 +35,7 @@ func (n *Node) rotationRoutes() []adminRoute {
 	}
 }
 
-// rotationOrder is the body of both orders; a cancellation has no use.
+// rotationOrder is the body of both orders; a cancellation has no use. With a session the operator is the session's.
 type rotationOrder struct {
 	Use      ledger.KeyUse `json:"use"`
 	Operator string        `json:"operator"`
@@ -65,7 +66,7 @@ func (n *Node) adminRotate(w http.ResponseWriter, r *http.Request) {
 		n.refuseRotation(w, r, http.StatusBadRequest, rotationRefused{"invalid_request", err.Error(), "请求格式不正确"})
 		return
 	}
-	n.answerRotation(w, r, n.rotator.Start(r.Context(), o.Use, o.Operator))
+	n.answerRotation(w, r, n.rotator.Start(r.Context(), o.Use, cmp.Or(callerOf(r.Context()).name, o.Operator)))
 }
 
 // adminCancelRotation gives up a rotation that is being prepared.
@@ -75,7 +76,7 @@ func (n *Node) adminCancelRotation(w http.ResponseWriter, r *http.Request) {
 		n.refuseRotation(w, r, http.StatusBadRequest, rotationRefused{"invalid_request", err.Error(), "请求格式不正确"})
 		return
 	}
-	n.answerRotation(w, r, n.rotator.Cancel(r.Context(), o.Operator))
+	n.answerRotation(w, r, n.rotator.Cancel(r.Context(), cmp.Or(callerOf(r.Context()).name, o.Operator)))
 }
 
 // adminRotation tells how the rotation stands.

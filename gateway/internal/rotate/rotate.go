@@ -334,12 +334,17 @@ func (r *Rotator) keys(ctx context.Context) (ledger.KeysRecord, error) {
 // reason else. Keys of other uses are not its business. What the evidence keeps of persons is unreadable afterwards;
 // its digests stay.
 func (r *Rotator) MayDestroy(ctx context.Context, use crypto.Use, id string) error {
-	if !ledger.KeyUse(use).Valid() {
-		return nil
-	}
 	k, err := r.keys(ctx)
 	if err != nil {
 		return err
+	}
+	return Needed(&k, use, id)
+}
+
+// Needed is MayDestroy for a state that was read.
+func Needed(k *ledger.KeysRecord, use crypto.Use, id string) error {
+	if !ledger.KeyUse(use).Valid() {
+		return nil
 	}
 	under, on := k.UnderWay()
 	switch {
