@@ -13,7 +13,8 @@ func testHash(parts ...[]byte) [HashSize]byte { return sha256.Sum256(bytes.Join(
 
 func testHeader() Header {
 	return Header{
-		Version: Version, Suite: Suite, From: "110000", To: "310000", Epoch: 1, ParcelID: [IDSize]byte{1}, Time: time.UnixMicro(1_000_000),
+		Version: Version, Suite: Suite, From: "110000", To: "310000", Epoch: 1,
+		ParcelID: [IDSize]byte{1}, Time: time.UnixMicro(1_000_000),
 		SignKey: "a-sign", SealKey: "b-seal", Ack: Ack{Epoch: 2, Number: 3}, Count: 1, Root: [HashSize]byte{4}, Protocol: 5,
 	}
 }

@@ -263,15 +263,16 @@ const (
 	RefusedKeyExpired    Refusal = "key_expired"
 	RefusedSignature     Refusal = "signature"
 	RefusedDisagreement  Refusal = "signature_disagreement" // see ErrDisagreement
-	RefusedRecipient     Refusal = "recipient"              // signed for another region, or sealed to a key that is not mine
-	RefusedEpoch         Refusal = "epoch"                  // of a link that is over
-	RefusedSeal          Refusal = "seal"
-	RefusedRoot          Refusal = "root"
-	RefusedProof         Refusal = "proof"
-	RefusedDirExpired    Refusal = "directory_expired"
-	RefusedDirOlder      Refusal = "directory_older"
-	RefusedDirUnsigned   Refusal = "directory_unsigned"
-	RefusedDirForked     Refusal = "directory_forked"
+	// RefusedRecipient: signed for another region, or sealed to a key that is not mine.
+	RefusedRecipient   Refusal = "recipient"
+	RefusedEpoch       Refusal = "epoch" // of a link that is over
+	RefusedSeal        Refusal = "seal"
+	RefusedRoot        Refusal = "root"
+	RefusedProof       Refusal = "proof"
+	RefusedDirExpired  Refusal = "directory_expired"
+	RefusedDirOlder    Refusal = "directory_older"
+	RefusedDirUnsigned Refusal = "directory_unsigned"
+	RefusedDirForked   Refusal = "directory_forked"
 )
 
 // ErrDisagreement is a Sealer's answer when its two engines do not agree on a signature: nobody knows

@@ -123,9 +123,13 @@ func TestAge(t *testing.T) {
 		off  time.Duration
 		want federation.Age
 	}{
-		{-time.Hour, federation.Late}, {-time.Second, federation.Newer}, {-time.Second, federation.Late},
-		{-2 * time.Second, federation.Late}, {-time.Millisecond, federation.Newer},
-		{federation.LiveWindow + time.Microsecond, federation.Late}, {0, federation.Newer},
+		{-time.Hour, federation.Late},
+		{-time.Second, federation.Newer},
+		{-time.Second, federation.Late},
+		{-2 * time.Second, federation.Late},
+		{-time.Millisecond, federation.Newer},
+		{federation.LiveWindow + time.Microsecond, federation.Late},
+		{0, federation.Newer},
 		{-federation.LiveWindow - time.Microsecond, federation.Late},
 	} {
 		if got := s.Note(header(uint64(i+1), now.Add(step.off)), now); got != step.want {
@@ -148,7 +152,7 @@ type torn struct{ federation.Sealer }
 
 func (torn) Verify(_, _, _ []byte) error { return fmt.Errorf("engine: %w", federation.ErrDisagreement) }
 
-// TestDisagreement (crypto.md, decision 3): when the engines disagree the parcel and the proof are refused with a reason
+// TestDisagreement: when the engines disagree the parcel and the proof are refused with a reason
 // of its own, so that nothing is acknowledged and nothing refused for good.
 func TestDisagreement(t *testing.T) {
 	t.Parallel()

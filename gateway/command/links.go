@@ -128,7 +128,8 @@ func (l *linkDifferences) Run(ctx context.Context, p *Program) error {
 		return state + " " + amount
 	}
 	for _, d := range all.Differences {
-		err = p.print("%s %s: here %s, there %s\n", d.Kind, d.ID, unknown(d.Here, d.AmountHere), unknown(d.There, d.AmountThere))
+		here, there := unknown(d.Here, d.AmountHere), unknown(d.There, d.AmountThere)
+		err = p.print("%s %s: here %s, there %s\n", d.Kind, d.ID, here, there)
 		if err != nil {
 			return err
 		}

@@ -147,8 +147,8 @@ const (
 // compareBack is how far back what is over is compared: a backup is younger.
 const compareBack = 30 * 24 * time.Hour
 
-// Things is a page of what this region has with a peer, from behind a cursor: what is open, and what was over lately. An
-// empty cursor is the end.
+// Things is a page of what this region has with a peer, from behind a cursor: what is open, and what was over lately.
+// An empty cursor is the end.
 func (v View) Things(peer federation.Region, after string, now time.Time) ([]Thing, string, error) {
 	s := &thingScan{v: v, peer: string(peer), since: now.Add(-compareBack)}
 	prefixes := []struct {

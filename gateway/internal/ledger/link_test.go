@@ -169,8 +169,8 @@ func TestAcks(t *testing.T) {
 	}
 }
 
-// TestHistoryLost: a peer acks what this region never sent, in this epoch or a later one. This region was restored from a
-// backup: nothing it sends would be taken for new, so its link stops, with an alarm, and no later ack counts.
+// TestHistoryLost: a peer acks what this region never sent, in this epoch or a later one. This region was restored
+// from a backup: nothing it sends would be taken for new, so its link stops, with an alarm, and no later ack counts.
 func TestHistoryLost(t *testing.T) {
 	t.Parallel()
 	for _, a := range []ledger.Parcel{{AckEpoch: 1, AckNumber: 4}, {AckEpoch: 1, AckNumber: 1 << 63}, {AckEpoch: 2}} {

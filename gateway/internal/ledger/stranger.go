@@ -12,7 +12,7 @@ const (
 	StrangerGrant      = "grant_not_own"      // speaks of a grant that is not its own, or of its own people's
 	StrangerMandate    = "mandate_not_own"    // the same of a mandate
 	StrangerRefund     = "refund_not_own"     // wants back what it did not take, or answers for another's refund
-	StrangerUnknown    = "hold_refused"       // asks for a hold under a grant that is none, another person's, or unticketed
+	StrangerUnknown    = "hold_refused"       // asks for a hold under a grant that is none, or another person's
 	StrangerIll        = "not_understood"     // a body that cannot be understood, or does not travel on a link
 	StrangerImpossible = "impossible"         // an amount, a time or a state that nobody honest can say
 	StrangerForked     = "forked"             // the same number with another content

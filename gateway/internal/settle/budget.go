@@ -33,7 +33,7 @@ const (
 // costOf is what a refused parcel has cost, by how far it came.
 func costOf(why federation.Refusal, size int) time.Duration {
 	cost := costRecord + time.Duration(size)*costKilobyte/1024
-	switch why {
+	switch why { //nolint:exhaustive // the others stand before the signature
 	case federation.RefusedSignature, federation.RefusedDisagreement, federation.RefusedRecipient, federation.RefusedEpoch:
 		return cost + costSignature
 	case federation.RefusedSeal, federation.RefusedRoot:

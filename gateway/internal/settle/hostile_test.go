@@ -49,8 +49,8 @@ func (p *played) labelled(name, reason string) float64 {
 	return sum
 }
 
-// TestReplayShowsNobodyAlive: a parcel that is heard again, or is of yesterday, renews no liveness; the replay is
-// refused, counted and audited.
+// TestReplayShowsNobodyAlive: a parcel that is heard again, or is of yesterday, renews no liveness; the replay
+// is refused, counted and audited.
 func TestReplayShowsNobodyAlive(t *testing.T) {
 	play(t, regiontest.Config{}, func(t *testing.T, p *played) {
 		parcel := p.parcel(federation.Content{Messages: []federation.Message{p.numbered()}})

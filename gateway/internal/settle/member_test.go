@@ -44,7 +44,9 @@ func (x *fourth) parcel(to federation.Region, c federation.Content) []byte {
 }
 
 // message makes a message; a numbered one gets the link's next number.
-func (x *fourth) message(to federation.Region, class federation.Class, body *wirepb.Body, who *vault.Identity) federation.Message {
+func (x *fourth) message(
+	to federation.Region, class federation.Class, body *wirepb.Body, who *vault.Identity,
+) federation.Message {
 	x.ids++
 	m := federation.Message{Class: class, Body: wire.Encode(body)}
 	m.Salt[0] = x.ids
@@ -167,14 +169,19 @@ func (x *fourth) lies(open, taken string) []attack {
 		GrantId: grant, Revision: 99, Status: "revoked", ValidFrom: "2000-01-01",
 	}}}
 	placed := &wirepb.Body{Kind: &wirepb.Body_HoldAnswer{HoldAnswer: &wirepb.HoldAnswer{HoldId: holdOf(open), Amount: 1}}}
-	failed := &wirepb.Body{Kind: &wirepb.Body_Outcome{Outcome: &wirepb.Outcome{HoldId: holdOf(open), State: "capture_failed"}}}
-	nosy := &wirepb.Body{Kind: &wirepb.Body_LookUp{LookUp: &wirepb.LookUp{Amount: 100, SelfBorne: 100, Credential: "none"}}}
+	failed := &wirepb.Body{Kind: &wirepb.Body_Outcome{Outcome: &wirepb.Outcome{
+		HoldId: holdOf(open), State: "capture_failed",
+	}}}
+	nosy := &wirepb.Body{Kind: &wirepb.Body_LookUp{LookUp: &wirepb.LookUp{
+		Amount: 100, SelfBorne: 100, Credential: "none",
+	}}}
 	return []attack{
 		home("a visit invented for a real beneficiary, with the right grant and no ticket", request("a", nil), &child,
 			"ticket_refused peer=440100 hold=h-440100-a-1 reason=evidence: ticket refused: there is none"),
 		home("the same with a ticket of its own", request("b", x.ownTicket("p-440100-b", grant, child)), &child,
 			"ticket_refused peer=440100 hold=h-440100-b-1 reason=evidence: ticket refused: not signed by the home"),
-		home("a capture of another's hold", captureOf(holdOf(open), open), nil, "message_refused peer=440100 reason=hold_not_own"),
+		home("a capture of another's hold", captureOf(holdOf(open), open), nil,
+			"message_refused peer=440100 reason=hold_not_own"),
 		home("a release of another's hold", release, nil, "message_refused peer=440100 reason=hold_not_own"),
 		home("a refund of what another took", back, nil, "message_refused peer=440100 reason=refund_not_own"),
 		home("a query on the link", nosy, &child, "message_refused peer=440100 reason=not_understood"),
@@ -216,19 +223,21 @@ func (x *fourth) tricks() []attack {
 			x.parcel(beijing, federation.Content{Time: time.Now().Add(time.Hour)}), refused + "clock_skew",
 		},
 		{
-			"in the lane of another", beijing, federation.Lane{From: shanghai, To: beijing},
+			"in the lane of another", beijing,
+			federation.Lane{From: shanghai, To: beijing},
 			x.parcel(beijing, federation.Content{}), "parcel_refused peer=310000 reason=lane",
 		},
 		{
-			"another's parcel for somebody else", beijing, federation.Lane{From: shanghai, To: beijing},
+			"another's parcel for somebody else", beijing,
+			federation.Lane{From: shanghai, To: beijing},
 			stray[len(stray)-1].Value, "parcel_refused peer=310000 reason=recipient",
 		},
 	}
 }
 
 // TestHostileMember: a fourth member with good keys lies, replays, reflects, speaks for others, invents
-// visits, wants what is not its own, forks and jumps epochs. No fen moves, each attack stands in the audit log under its
-// own reason, and the others' business goes on.
+// visits, wants what is not its own, forks and jumps epochs. No fen moves, each attack stands in the audit log under
+// its own reason, and the others' business goes on.
 func TestHostileMember(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -262,7 +271,8 @@ func TestHostileMember(t *testing.T) {
 		w.Bus.Inject(x.lane(fuzhou), x.parcel(fuzhou, federation.Content{Messages: []federation.Message{fork}}))
 		w.Bus.Inject(x.lane(beijing), x.parcel(beijing, federation.Content{Epoch: 77}))
 		passes(3 * time.Second)
-		if !w.audit(fuzhou, "link_stopped peer=440100 reason=forked") || !w.audit(beijing, "link_stopped peer=440100 reason=new_epoch") {
+		if !w.audit(fuzhou, "link_stopped peer=440100 reason=forked") ||
+			!w.audit(beijing, "link_stopped peer=440100 reason=new_epoch") {
 			t.Errorf("a fork and a new epoch do not stop the links: %q", w.Regions[beijing].Audits.List())
 		}
 		if after := w.books(); after != before {

@@ -86,7 +86,8 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		}),
 	}
 	all := []prometheus.Collector{
-		m.parcels, m.messages, m.refusals, m.messageR, m.delays, m.delayedS, m.resends, m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
+		m.parcels, m.messages, m.refusals, m.messageR, m.delays, m.delayedS, m.resends,
+		m.rewinds, m.repeats, m.tickets, m.queries, m.stages, m.stops,
 		m.alarms, m.opens, m.overdue, m.outbox, m.silent, m.expires, m.core,
 		m.sweeps, m.sweepEnd, m.sweepDue,
 	}

@@ -177,10 +177,9 @@ func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 		}
 		return
 	}
-	switch code := policy.Code(body.GetTicket().GetCode()); code {
-	case policy.CodeIdentityMismatch, policy.CodeRemoteUseRequired:
-		t.refuse(p, refusedLookUp, string(code))
-	default: // of a look-up that may be asked, whatever comes of it
+	code := policy.Code(body.GetTicket().GetCode())
+	if code == policy.CodeIdentityMismatch || code == policy.CodeRemoteUseRequired {
+		t.refuse(p, refusedLookUp, string(code)) // any other may be asked, whatever comes of it
 	}
 	a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
 	t.s.Random(a.Salt[:])
@@ -207,8 +206,8 @@ func (t *term) reply(
 		return nil, nil, err
 	}
 	if ask := body.GetLinkAsk(); ask != nil { // it names nobody
-		tell, err := t.tellLink(from, ask)
-		return &wirepb.Body{Kind: &wirepb.Body_LinkTell{LinkTell: tell}}, nil, err
+		tell, failed := t.tellLink(from, ask)
+		return &wirepb.Body{Kind: &wirepb.Body_LinkTell{LinkTell: tell}}, nil, failed
 	}
 	var who vault.Identity
 	if body.GetTraceAsk() == nil { // nor does this

@@ -121,7 +121,7 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		}
 		p.withAck(c)
 		c.NextOffset = seen
-		if err := t.put(ctx, c); err != nil {
+		if t.put(ctx, c) != nil {
 			return nil // leadership is going; the next leader reads the lane again
 		}
 		if link, err = t.link(p); err != nil {

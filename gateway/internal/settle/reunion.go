@@ -46,8 +46,8 @@ func reunionOf(link *ledger.LinkRecord) *Reunion {
 	}
 }
 
-// NewEpoch is a number for a new epoch, higher than any that was used before, also by what a backup has forgotten: it is
-// made of the time.
+// NewEpoch is a number for a new epoch, higher than any that was used before, also by what a backup has forgotten: it
+// is made of the time.
 func (s *Settler) NewEpoch() uint64 { return uint64(max(s.Now().UnixMicro(), 1)) } //nolint:gosec // above zero
 
 // reunions goes on with the comparison of every link that begins anew.
@@ -97,56 +97,64 @@ func (t *term) compare(ctx context.Context, peer federation.Region) error {
 		if err != nil || !link.Reuniting() {
 			return err
 		}
-		c := &ledger.NoteDifferences{Peer: peer, Epoch: link.Out.Epoch}
-		ask := &wirepb.LinkAsk{Numbers: numbersOf(&link), After: link.Reunion.After}
-		var mine []ledger.Thing
-		next := ""
-		switch {
-		case !link.Reunion.Listed:
-			ask.List = true
-		case !link.Reunion.Compared:
-			if mine, next, err = t.things(peer, link.Reunion.After); err != nil {
-				return err
-			}
-			ask.Named, ask.After = namedBy(mine), ""
-		}
-		tell, err := t.askLink(ctx, peer, ask)
-		if err != nil {
+		done, err := t.comparePage(ctx, peer, &link)
+		if err != nil || done {
 			return err
 		}
-		n := tell.GetNumbers()
-		if n.GetInEpoch() != link.Out.Epoch || n.GetOutEpoch() != link.In.Epoch || !n.GetReuniting() && !n.GetCompared() {
-			return errNotYet
+	}
+	return nil
+}
+
+// comparePage compares one page, and reports whether there is nothing more to do now.
+func (t *term) comparePage(ctx context.Context, peer federation.Region, link *ledger.LinkRecord) (bool, error) {
+	r := link.Reunion
+	c := &ledger.NoteDifferences{Peer: peer, Epoch: link.Out.Epoch, Compared: r.Compared}
+	ask := &wirepb.LinkAsk{Numbers: numbersOf(link), List: !r.Listed}
+	var mine []ledger.Thing
+	next := ""
+	if !r.Listed {
+		ask.After = r.After
+	} else if !r.Compared {
+		var err error
+		if mine, next, err = t.things(peer, r.After); err != nil {
+			return false, err
 		}
-		c.PeerCompared = n.GetCompared()
-		switch {
-		case !link.Reunion.Listed:
-			c.Differences, err = t.against(peer, tell.GetThings())
-			c.After, c.Listed = tell.GetNext(), tell.GetNext() == ""
-		case !link.Reunion.Compared:
-			c.Differences = unlike(mine, tell.GetThings())
-			c.After, c.Compared = next, next == ""
-		default:
-			c.Compared = true
-		}
-		if err != nil {
-			return err
-		}
-		done := link.Reunion.Compared
-		if done && !c.PeerCompared {
-			return nil // it is asked again
-		}
-		if err := t.propose(ctx, c); err != nil {
-			return err
-		}
-		for i := range c.Differences {
-			d := &c.Differences[i]
-			t.s.Audit("difference", slog.String("peer", string(peer)), slog.String("kind", d.Kind), slog.String("id", d.ID),
-				slog.String("here", d.Here), slog.String("there", d.There))
-		}
-		if done {
-			return nil
-		}
+		ask.Named = namedBy(mine)
+	}
+	tell, err := t.askLink(ctx, peer, ask)
+	if err != nil {
+		return false, err
+	}
+	n := tell.GetNumbers()
+	if n.GetInEpoch() != link.Out.Epoch || n.GetOutEpoch() != link.In.Epoch || !n.GetReuniting() && !n.GetCompared() {
+		return false, errNotYet
+	}
+	c.PeerCompared = n.GetCompared()
+	switch {
+	case !r.Listed:
+		c.Differences, err = t.against(peer, tell.GetThings())
+		c.After, c.Listed = tell.GetNext(), tell.GetNext() == ""
+	case !r.Compared:
+		c.Differences = unlike(mine, tell.GetThings())
+		c.After, c.Compared = next, next == ""
+	case !c.PeerCompared:
+		return true, nil // it is asked again
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.Compared, t.note(ctx, c)
+}
+
+// note writes down what a page has shown.
+func (t *term) note(ctx context.Context, c *ledger.NoteDifferences) error {
+	if err := t.propose(ctx, c); err != nil {
+		return err
+	}
+	for i := range c.Differences {
+		d := &c.Differences[i]
+		t.s.Audit("difference", slog.String("peer", string(c.Peer)), slog.String("kind", d.Kind), slog.String("id", d.ID),
+			slog.String("here", d.Here), slog.String("there", d.There))
 	}
 	return nil
 }

@@ -172,7 +172,8 @@ type lost struct {
 	own     string // asked for at Beijing after it, held in Shanghai
 }
 
-// loses has a region live on after its backup, and restores it. forgotten: the bus keeps nothing either, as after a day.
+// loses has a region live on after its backup, and restores it. forgotten: the bus keeps nothing either, as after a
+// day.
 func (w *three) loses(forgotten bool) lost {
 	w.t.Helper()
 	var l lost
@@ -271,8 +272,8 @@ func TestRestoredRegionMeetsItsPeers(t *testing.T) {
 	})
 }
 
-// TestRestoredWithinRetention: what the bus still has is applied once more, so that only what the region had begun itself
-// is lost.
+// TestRestoredWithinRetention: what the bus still has is applied once more, so that only what the region had begun
+// itself is lost.
 func TestRestoredWithinRetention(t *testing.T) {
 	together(t, func(t *testing.T, w *three) {
 		l := w.loses(false)
