@@ -2,7 +2,10 @@ package raftlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"gongji/consensus"
 )
@@ -66,8 +69,16 @@ func (s *store) compact(ctx context.Context) error {
 		}
 		s.mu.Unlock()
 	}()
-	if err := db.Compact(ctx, []byte{0}, []byte{0xff}, false); err != nil {
-		return fmt.Errorf("raftlog: compact the state: %w", err)
+	// A lone table is moved down as it is. Deletions of two keys that never are, one at either end, lie over everything
+	// when it is compacted for the second time, so that every table is written anew.
+	lowest, highest := []byte{0}, []byte{0xfe}
+	for range 2 {
+		if err := errors.Join(db.Delete(lowest, pebble.NoSync), db.Delete(highest, pebble.NoSync)); err != nil {
+			return fmt.Errorf("raftlog: compact the state: %w", err)
+		}
+		if err := db.Compact(ctx, lowest, []byte{0xff}, false); err != nil {
+			return fmt.Errorf("raftlog: compact the state: %w", err)
+		}
 	}
 	return nil
 }

@@ -55,6 +55,7 @@ type hunt struct {
 	found   map[string]int // places where the control text stands
 	clear   map[string]int // places where a clear text stands
 	looked  int
+	counts  bool // what is found is counted and no failure
 }
 
 // newHunt looks for texts; of an identity number also for its first 17 digits.
@@ -91,6 +92,9 @@ func (h *hunt) plain(place, what string, data []byte) {
 		for i, n := range forms {
 			if bytes.Contains(data, n) {
 				h.clear[place]++
+				if h.counts {
+					continue
+				}
 				h.t.Errorf("a clear identity (form %d) in %s: %s", i, place, what)
 			}
 		}
