@@ -245,7 +245,7 @@ func Default() Config {
 		Audit:    Audit{KeepDays: 183},
 		Evidence: Evidence{KeepDays: 90, ArchiveMessages: 50_000}, // about 50 MB a file
 		Rotation: Rotation{RecordsPerSecond: 1000},                // ten million persons in three hours
-		Sweep:    Sweep{GrantsPerSecond: 700},                     // ten million grants, seen from both sides, between midnight and eight
+		Sweep:    Sweep{GrantsPerSecond: 700},                     // ten million grants, both sides, between midnight and eight
 	}
 }
 
@@ -321,8 +321,8 @@ func resolve(c *Config, dir string) {
 	paths := []*string{
 		&c.DataDir, &c.Directory.File, &c.Keys.Dir, &c.Keys.KEKFile, &c.Keys.PassphraseFile,
 		&c.Keys.PINFile, &c.Keys.OfficerPINFile, &c.Adapter.PeopleFile,
-		&c.RulesFile, &c.Audit.ArchiveDir, &c.Evidence.ArchiveDir, &c.Operators.File, &c.AdminTLS.CertFile, &c.AdminTLS.KeyFile,
-		&c.AdminTLS.ClientCAFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
+		&c.RulesFile, &c.Audit.ArchiveDir, &c.Evidence.ArchiveDir, &c.Operators.File,
+		&c.AdminTLS.CertFile, &c.AdminTLS.KeyFile, &c.AdminTLS.ClientCAFile, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.CAFile,
 		&c.APITLS.CertFile, &c.APITLS.KeyFile, &c.APITLS.ClientCAFile,
 		&c.Front.CertFile, &c.Front.KeyFile, &c.Front.ClientCAFile, &c.National.SecretsFile,
 	}
