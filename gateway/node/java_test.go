@@ -69,7 +69,8 @@ func TestJava(t *testing.T) {
 	bill := filepath.Join(f.dir, "bill.json")
 	f.write(bill, m.bill("java"))
 
-	for name, args := range map[string][]string{"an unknown key": {"nobody", key}, "another's key": {"hospital-1", other}} {
+	strangers := map[string][]string{"an unknown key": {"nobody", key}, "another's key": {"hospital-1", other}}
+	for name, args := range strangers {
 		out, err := j.run("pay", s.URL, args[0], args[1], bill)
 		if err == nil || !strings.Contains(out, "unauthenticated") {
 			t.Errorf("%s: %v: %s", name, err, out)
