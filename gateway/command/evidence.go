@@ -39,7 +39,8 @@ func (t *believed) directories(s federation.Sealer) (*evidence.Directories, erro
 		id, key, ok := strings.Cut(r, "=")
 		public, err := base64.StdEncoding.DecodeString(key)
 		if !ok || err != nil {
-			return nil, fmt.Errorf("%w: --root is ID=KEY with the key in base64, as in directory.roots of a configuration", ErrUsage)
+			return nil, fmt.Errorf("%w: --root is ID=KEY with the key in base64, as in a configuration's directory.roots",
+				ErrUsage)
 		}
 		roots.Keys = append(roots.Keys, federation.RootKey{ID: id, Public: public})
 	}

@@ -2,8 +2,8 @@
 //
 // The leader cuts an archive when a day is over or much has come together, and signs the digest of the file that it
 // wrote into the log. Every node writes the file from its own state, at any time until the state forgets it, and holds
-// it against that digest. A while later the leader takes the archive's evidence out of the state, which so stays bounded.
-// What happens on a crash at any point: the file is written again, whole.
+// it against that digest. A while later the leader takes the archive's evidence out of the state, which so stays
+// bounded. What happens on a crash at any point: the file is written again, whole.
 package archivist
 
 import (
@@ -183,7 +183,7 @@ func (a *Archivist) bring(
 	ctx context.Context, root *os.Root, rec *ledger.ArchiveRecord, previous [federation.HashSize]byte, leads bool,
 ) error {
 	if rec.No > a.written || !rec.Sealed() {
-		there, err := a.have(root, rec, previous)
+		there, err := a.have(ctx, root, rec, previous)
 		if err != nil {
 			return err
 		}
@@ -211,14 +211,16 @@ func (a *Archivist) bring(
 
 // have writes the file if it is not there, and its seal once the log has it. It is false for one that neither folder
 // nor state has any more: it is to be copied from another node.
-func (a *Archivist) have(root *os.Root, rec *ledger.ArchiveRecord, previous [federation.HashSize]byte) (bool, error) {
+func (a *Archivist) have(
+	ctx context.Context, root *os.Root, rec *ledger.ArchiveRecord, previous [federation.HashSize]byte,
+) (bool, error) {
 	_, err := root.Stat(evidence.ArchiveName(rec.No))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && rec.Gone:
 		if rec.No > a.warned {
 			a.warned = rec.No
 			a.missing.Inc()
-			a.Logger.LogAttrs(context.Background(), slog.LevelWarn, "an archive of evidence is missing; copy it from another node",
+			a.Logger.LogAttrs(ctx, slog.LevelWarn, "an archive of evidence is missing; copy it from another node",
 				slog.String("file", evidence.ArchiveName(rec.No)), slog.String("folder", a.Dir))
 		}
 		return true, nil // the next ones can be written all the same

@@ -17,7 +17,8 @@ import (
 
 // An archive is a file of lines: 64 hex digits, a blank, JSON. The digits are the digest over those of the line before
 // and this line's JSON, so the digits of the last line stand for the whole file; the first line names those of the file
-// before. The first line whose digits are wrong is the one that was changed. Every node of a region writes the same bytes.
+// before. The first line whose digits are wrong is the one that was changed. Every node of a region writes the same
+// bytes.
 
 // ArchiveFormat names the form of an archive.
 const ArchiveFormat = "gongji-archive-v1"

@@ -36,8 +36,8 @@ type ArchiveReport struct {
 	Digest      string
 }
 
-// ArchiveVerifier checks a folder of archives by itself. Directories may be nil: then the digests alone are checked, and
-// no signature.
+// ArchiveVerifier checks a folder of archives by itself. Directories may be nil: then the digests alone are checked,
+// and no signature.
 type ArchiveVerifier struct {
 	Sealer      federation.Sealer
 	Directories *Directories
@@ -96,8 +96,8 @@ func (v *ArchiveVerifier) Verify(root *os.Root) (*ArchiveReport, error) {
 	}
 	x.out.First, x.out.Last, x.out.Digest = numbers[0], numbers[len(numbers)-1], hex.EncodeToString(x.last[:])
 	if c := v.Checkpoint; c != nil && c.No > x.out.Last {
-		return nil, fmt.Errorf("%w: the folder ends with %s, the checkpoint is of archive %d: the tail is missing", ErrArchive,
-			ArchiveName(x.out.Last), c.No)
+		return nil, fmt.Errorf("%w: the folder ends with %s, the checkpoint is of archive %d: the tail is missing",
+			ErrArchive, ArchiveName(x.out.Last), c.No)
 	}
 	return &x.out, nil
 }

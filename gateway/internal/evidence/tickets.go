@@ -43,8 +43,8 @@ type Shown struct {
 
 // Check returns nil if the hold request that origin sent is allowed by its ticket: signed by the home of the person
 // that the request is for, for this payment, this visit region, this grant, this person, at least this amount, and
-// not expired. A ticket is shown without the salt of its persons, so that it can be evidence for third parties: then the
-// salt is that of the request.
+// not expired. A ticket is shown without the salt of its persons, so that it can be evidence for third parties: then
+// the salt is that of the request.
 func (t *Tickets) Check(
 	dir *federation.Directory, origin federation.Region, h *wirepb.HoldRequest, shown Shown, now time.Time,
 ) error {

@@ -91,8 +91,10 @@ func (s *shown) check(t *testing.T) error {
 	t.Helper()
 	s.request.Ticket = s.sign(t)
 	tickets := evidence.NewTickets(payer, s.f.Regions[payer].Sealer)
-	return tickets.Check(s.dir, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at)
+	return tickets.Check(s.dir, s.origin, s.request, s.shown(), s.at)
 }
+
+func (s *shown) shown() evidence.Shown { return evidence.Shown{Who: s.who, Salt: s.salt} }
 
 func federationOf(t *testing.T) *regiontest.Federation {
 	t.Helper()
@@ -201,7 +203,7 @@ func TestRevokedAfterUse(t *testing.T) {
 	s.request.Ticket = s.sign(t)
 	tickets := evidence.NewTickets(payer, f.Regions[payer].Sealer)
 	for range 2 {
-		if err := tickets.Check(f.Directory, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at); err != nil {
+		if err := tickets.Check(f.Directory, s.origin, s.request, s.shown(), s.at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -218,7 +220,7 @@ func TestRevokedAfterUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tickets.Check(dir, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at); !errors.Is(err, evidence.ErrTicket) {
+	if err := tickets.Check(dir, s.origin, s.request, s.shown(), s.at); !errors.Is(err, evidence.ErrTicket) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -237,7 +239,8 @@ func FuzzTickets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, ticket []byte) {
 		s := good(w)
 		s.request.Ticket = ticket
-		if err := tickets.Check(w.Directory, s.origin, s.request, evidence.Shown{Who: s.who, Salt: s.salt}, s.at); !errors.Is(err, evidence.ErrTicket) {
+		err := tickets.Check(w.Directory, s.origin, s.request, s.shown(), s.at)
+		if !errors.Is(err, evidence.ErrTicket) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -134,7 +134,8 @@ func (x *verifying) whole() error {
 	key, ok := dir.Key(region, x.b.KeyID)
 	switch {
 	case !ok || key.Use != federation.UseSign:
-		return fmt.Errorf("%w: it is signed with key %q, which the directory does not know of %s", ErrBundle, x.b.KeyID, region)
+		return fmt.Errorf("%w: it is signed with key %q, which the directory does not know of %s", ErrBundle, x.b.KeyID,
+			region)
 	case key.Revoked:
 		return fmt.Errorf("%w: it is signed with key %q, which was revoked by then", ErrBundle, x.b.KeyID)
 	case !key.ValidAt(x.b.Prepared):

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"gongji/federation"
@@ -133,11 +134,11 @@ func ticketWords(m *wirepb.Ticket) sentence {
 		m.GetVisitRegion(), m.GetPaymentId(), yuan(m.GetAmount()), moment(m.GetExpires()))
 	en := fmt.Sprintf("the beneficiary's home has seen person and credential and lets %s ask for up to %s for payment %s "+
 		"until %s, under the grants", m.GetVisitRegion(), yuan(m.GetAmount()), m.GetPaymentId(), moment(m.GetExpires()))
+	var offers strings.Builder
 	for _, o := range m.GetOffers() {
-		zh += " " + o.GetGrantId() + "@" + o.GetRegion()
-		en += " " + o.GetGrantId() + "@" + o.GetRegion()
+		offers.WriteString(" " + o.GetGrantId() + "@" + o.GetRegion())
 	}
-	return sentence{zh, en}
+	return sentence{zh + offers.String(), en + offers.String()}
 }
 
 func otherWords(body *wirepb.Body) sentence {
