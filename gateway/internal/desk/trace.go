@@ -142,10 +142,10 @@ func (d *Desk) EvidenceOf(
 		if !ok {
 			return d.refusal(policy.CodeNotFound)
 		}
-		if err := d.ownTicket(v, b, opening); err != nil {
+		if err = d.ownTicket(v, b, opening); err != nil {
 			return err
 		}
-		if err := b.Collect(v, d.Settle.Sealer.Hash, opening); err != nil {
+		if err = b.Collect(v, d.Settle.Sealer.Hash, opening); err != nil {
 			return err
 		}
 		events, err := d.Settle.Trace(v, subject, "")

@@ -65,9 +65,9 @@ func (x *tracing) things() (bool, error) {
 	if p != nil && (x.only == "" || hasLeg(p, x.only)) {
 		part = true
 		x.moments("payment", p.Moments, func(n uint8) string { return payment.State(n).String() })
-		refunds, err := x.v.RefundsOf(p)
-		if err != nil {
-			return part, err
+		refunds, failed := x.v.RefundsOf(p)
+		if failed != nil {
+			return part, failed
 		}
 		for _, r := range refunds {
 			x.moments("refund "+r.ID, r.Moments, func(n uint8) string { return refund.State(n).String() })
