@@ -189,7 +189,8 @@ default_md=sm3
 func (o openssl) list(moment time.Time) {
 	o.t.Helper()
 	c := parse(o.t, o.read("sign.pem"))
-	entry := "R\t361231000000Z\t261101000000Z,keyCompromise\t" + strings.ToUpper(c.Serial) + "\tunknown\t/CN=" + region + "\n"
+	entry := "R\t361231000000Z\t261101000000Z,keyCompromise\t" + strings.ToUpper(c.Serial) +
+		"\tunknown\t/CN=" + region + "\n"
 	o.write("index.txt", "", []byte(entry))
 	o.write("number.txt", "", []byte("07\n"))
 	o.run("ca", "-config", "ca.cnf", "-name", "authority", "-gencrl", "-crldays", "30", "-md", "sm3", "-sigopt", distID,

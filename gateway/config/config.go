@@ -245,7 +245,7 @@ func Default() Config {
 		Audit:    Audit{KeepDays: 183},
 		Evidence: Evidence{KeepDays: 90, ArchiveMessages: 50_000}, // about 50 MB a file
 		Rotation: Rotation{RecordsPerSecond: 1000},                // ten million persons in three hours
-		Sweep:    Sweep{GrantsPerSecond: 700},                     // ten million grants, both sides, between midnight and eight
+		Sweep:    Sweep{GrantsPerSecond: 700},                     // ten million grants, both sides, in eight hours
 	}
 }
 

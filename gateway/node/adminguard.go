@@ -155,11 +155,11 @@ func (n *Node) tell(ctx context.Context, c ledger.Command) (ledger.Outcome, erro
 
 // propose proposes a command that an operator has caused: its line of the audit log stands in the same entry.
 func (n *Node) propose(
-	ctx context.Context, event, object string, c ledger.Command, attrs ...auditlog.Attr,
+	ctx context.Context, event, object string, c ledger.Command,
 ) (ledger.Outcome, error) {
 	who := callerOf(ctx)
 	l := auditlog.Line{
-		Noted: n.deps.Clock(), Node: n.cfg.NodeID, Event: event, Operator: who.name, Object: object, Attrs: attrs,
+		Noted: n.deps.Clock(), Node: n.cfg.NodeID, Event: event, Operator: who.name, Object: object,
 	}
 	if who.second != "" {
 		l.Attrs = append(l.Attrs, auditlog.Attr{Name: "second", Value: who.second})

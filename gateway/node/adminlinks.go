@@ -33,7 +33,8 @@ func (n *Node) adminLinks(w http.ResponseWriter, q *http.Request) {
 	}
 }
 
-// difference is one thing that this region and a peer do not know alike. An empty state is a side that does not know it.
+// difference is one thing that this region and a peer do not know alike. An empty state is a side that does not
+// know it.
 type difference struct {
 	Kind        string `json:"kind"` // leg, hold, refund or return, as this region has it
 	ID          string `json:"id"`

@@ -40,8 +40,8 @@ func strange(t *testing.T) string {
 	return name
 }
 
-// TestCoreDump: a process that holds the log and the state of a node open, has read all of both and has no key is
-// dumped by gdb's gcore. No clear identity is in the dump; masked ones are, so it was the right place to look.
+// TestCoreDump: a process that holds the log and the state of a node open, has read all of both and has no key
+// is dumped by gdb's gcore. No clear identity is in the dump; masked ones are, so it was the right place to look.
 func TestCoreDump(t *testing.T) {
 	t.Parallel()
 	f := newField(t, beijing, shanghai)

@@ -104,8 +104,10 @@ func (h *hunt) plain(place, what string, data []byte) {
 // streams are the compressions that are looked into, each by how its streams begin.
 func streams() map[string]func(io.Reader) (io.Reader, error) {
 	return map[string]func(io.Reader) (io.Reader, error){
-		"\x1f\x8b\x08":           func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
-		"\x28\xb5\x2f\xfd":       func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r, zstd.WithDecoderConcurrency(1)) },
+		"\x1f\x8b\x08": func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
+		"\x28\xb5\x2f\xfd": func(r io.Reader) (io.Reader, error) {
+			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		},
 		"\xff\x06\x00\x00sNaPpY": func(r io.Reader) (io.Reader, error) { return s2.NewReader(r), nil },
 	}
 }
@@ -138,8 +140,8 @@ func unpacked(data []byte) [][]byte {
 	return out
 }
 
-// files looks into every file below a folder as it stands, into every key and value of the Pebble stores, and into every
-// record of their tables, those that were deleted or written over included.
+// files looks into every file below a folder as it stands, into every key and value of the Pebble stores, and into
+// every record of their tables, those that were deleted or written over included.
 func (h *hunt) files(dir string) {
 	h.t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -169,7 +171,7 @@ func (h *hunt) files(dir string) {
 }
 
 func placeOf(path string) string {
-	for _, part := range strings.Split(filepath.ToSlash(path), "/") {
+	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
 		switch part {
 		case "wal":
 			return "log"

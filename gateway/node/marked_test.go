@@ -194,8 +194,8 @@ func (m *marked) afterwards(t *testing.T) {
 	}
 }
 
-// rotate replaces the keys of tokens and of sealed persons of both regions, and looks that the disks forget the old ones
-// while payments go on.
+// rotate replaces the keys of tokens and of sealed persons of both regions, and looks that the disks forget the old
+// ones while payments go on.
 func (m *marked) rotate(t *testing.T) {
 	t.Helper()
 	for _, use := range []string{"token", "data"} {

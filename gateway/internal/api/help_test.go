@@ -201,7 +201,8 @@ func bundleOf(id string) string {
 
 func (d *fakeDesk) Trace(ctx context.Context, id string) (client.Trace, error) {
 	good := true
-	return client.Trace{Events: []client.TraceEvent{{What: id, SignedBy: "350100", Verified: &good}}}, d.note(ctx, "Trace", id)
+	event := client.TraceEvent{What: id, SignedBy: "350100", Verified: &good}
+	return client.Trace{Events: []client.TraceEvent{event}}, d.note(ctx, "Trace", id)
 }
 
 func (d *fakeDesk) Evidence(ctx context.Context, id string) ([]byte, error) {

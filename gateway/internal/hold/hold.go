@@ -302,8 +302,8 @@ func (h *Hold) Force(now time.Time, operator string) ([]Action, policy.Code) {
 	return []Action{CallRelease}, ""
 }
 
-// OriginGone puts a placed hold in doubt at once: the keys of its origin count for nothing any more, so that no decision
-// can come. Two persons end it, or the origin with new keys.
+// OriginGone puts a placed hold in doubt at once: the keys of its origin count for nothing any more, so that no
+// decision can come. Two persons end it, or the origin with new keys.
 func (h *Hold) OriginGone(now time.Time) {
 	if h.State != Placed {
 		return

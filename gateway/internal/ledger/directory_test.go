@@ -14,8 +14,8 @@ import (
 	"gongji/gateway/internal/wire/wirepb"
 )
 
-// keyed gives every region the signing keys a and b, and revokes some of one region.
-func (f *fed) keyed(of federation.Region, revoked ...string) {
+// keyed gives every region the signing keys a and b, and revokes some of shanghai's.
+func (f *fed) keyed(revoked ...string) {
 	f.t.Helper()
 	f.directory(func(d *federation.DirectoryData) {
 		for i := range d.Members {
@@ -23,7 +23,7 @@ func (f *fed) keyed(of federation.Region, revoked ...string) {
 			for _, id := range []string{"a", "b"} {
 				m.Keys = append(m.Keys, federation.Key{
 					ID: id, Use: federation.UseSign, Public: []byte(string(m.Code) + id),
-					NotBefore: d.Issued, NotAfter: d.Expires, Revoked: m.Code == of && slices.Contains(revoked, id),
+					NotBefore: d.Issued, NotAfter: d.Expires, Revoked: m.Code == shanghai && slices.Contains(revoked, id),
 				})
 			}
 		}
@@ -52,9 +52,9 @@ func TestRevokedKeyInTheLog(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.AckEpoch, p.AckNumber, p.AckChain = before.Out.Epoch, before.Out.Last, before.Out.Chain[:]
-		f.keyed(shanghai)
+		f.keyed()
 		if name != "good, before" {
-			f.keyed(shanghai, "a")
+			f.keyed("a")
 		}
 		p.SignKey = c.key
 		if held := f.deliver(p); held != c.held {

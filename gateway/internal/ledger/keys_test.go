@@ -42,7 +42,6 @@ type turning struct {
 	views   []ledger.KeysRecord  // what leaders have seen; commands are made by any of them
 	pages   []*ledger.RotatePage // pages that were made; any of them may come at any time
 	keys    int
-	old     []string // token keys that no longer count
 }
 
 func (u *turning) see() ledger.KeysRecord {
@@ -240,7 +239,9 @@ func TestRotationIsOrdered(t *testing.T) {
 		t.Fatalf("%+v, %v", page, err)
 	}
 	item := ledger.Resealed{Key: page.Sealed[0].Key, Old: hash(page.Sealed[0].Sealed), New: page.Sealed[0].Sealed}
-	c := &ledger.RotatePage{Rotation: 1, Step: ledger.StepPersons, Next: page.Next, Seen: 1, Sealed: []ledger.Resealed{item}}
+	c := &ledger.RotatePage{
+		Rotation: 1, Step: ledger.StepPersons, Next: page.Next, Seen: 1, Sealed: []ledger.Resealed{item},
+	}
 	f.refused(beijing, &ledger.RotatePage{Rotation: 1, Step: ledger.StepGrants, Last: true}, "wrong_state")
 	f.refused(beijing, &ledger.RotatePage{Rotation: 1, Step: ledger.StepPersons}, "wrong_state")
 	f.done(beijing, c) // under the old key: looked at, not taken

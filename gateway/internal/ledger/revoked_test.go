@@ -9,8 +9,8 @@ import (
 	"gongji/gateway/internal/ledger"
 )
 
-// TestRevokedMember: when the last signing key of a member is revoked its placed holds go in doubt at once, for two
-// persons, and operators hear of it. A member that keeps a good key decides on.
+// TestRevokedMember: when the last signing key of a member is revoked its placed holds go in doubt at once, for
+// two persons, and operators hear of it. A member that keeps a good key decides on.
 func TestRevokedMember(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -21,14 +21,14 @@ func TestRevokedMember(t *testing.T) {
 		"one key left": {[]string{"a"}, hold.Placed},
 	} {
 		f, p := outbox(t)
-		f.keyed(shanghai)
+		f.keyed()
 		p.SignKey = "b"
 		f.deliver(p)
 		before := f.holds(beijing)
 		if len(before) == 0 || before[0].State != hold.Placed {
 			t.Fatalf("%s: %+v", name, before)
 		}
-		f.keyed(shanghai, c.revoked...)
+		f.keyed(c.revoked...)
 		alarmed := false
 		for _, a := range f.regions[beijing].last.Alarms {
 			alarmed = alarmed || a == ledger.Alarm{What: ledger.AlarmMemberRevoked, ID: string(shanghai)}

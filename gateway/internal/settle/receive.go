@@ -89,24 +89,15 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 	stopped := ""
 	defer func() { t.s.Metrics.stopped(p.region, stopped, 0) }() // the next leader raises it anew
 	for {
-		var batch []inboundBatch
-		var linger <-chan time.Time
-		if !ack.IsZero() {
-			linger = time.After(max(t.s.Timing.AckLinger-t.s.Now().Sub(ack), 0))
-		}
-		select {
-		case b := <-p.inbound:
-			batch = collect(p, b)
-		case <-linger:
-		case <-ctx.Done():
+		batch := t.next(ctx, p, ack)
+		if ctx.Err() != nil {
 			return nil
 		}
-		link, err := t.link(p)
+		link, now, err := t.state(p, stopped)
 		if err != nil {
 			return err
 		}
-		p.follow(&link)
-		stopped = t.alarm(p, &link, stopped)
+		stopped = now
 		c := t.needed(p, &link, batch)
 		if n := len(batch); n > 0 {
 			seen = batch[n-1].next
@@ -124,13 +115,37 @@ func (t *term) deliver(ctx context.Context, p *peer) error {
 		if t.put(ctx, c) != nil {
 			return nil // leadership is going; the next leader reads the lane again
 		}
-		if link, err = t.link(p); err != nil {
+		if _, stopped, err = t.state(p, stopped); err != nil {
 			return err
 		}
-		p.follow(&link)
-		stopped = t.alarm(p, &link, stopped)
 		ack, kept = time.Time{}, seen
 	}
+}
+
+// state reads a link anew, has the peer follow it, and tells operators when it stops or goes on. It returns why it
+// stands still now.
+func (t *term) state(p *peer, stopped string) (ledger.LinkRecord, string, error) {
+	link, err := t.link(p)
+	if err != nil {
+		return link, stopped, err
+	}
+	p.follow(&link)
+	return link, t.alarm(p, &link, stopped), nil
+}
+
+// next waits for parcels, or until an ack that has waited since then is to be written.
+func (t *term) next(ctx context.Context, p *peer, ack time.Time) []inboundBatch {
+	var linger <-chan time.Time
+	if !ack.IsZero() {
+		linger = time.After(max(t.s.Timing.AckLinger-t.s.Now().Sub(ack), 0))
+	}
+	select {
+	case b := <-p.inbound:
+		return collect(p, b)
+	case <-linger:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 func collect(p *peer, first inboundBatch) []inboundBatch {

@@ -55,11 +55,10 @@ func (m mutant) seen(ctx context.Context, root, dir string) (string, error) {
 		"-overlay", overlay, "-run", "^("+tests+")$", where)
 	c.Dir = root
 	out, err := c.CombinedOutput()
-	var exit *exec.ExitError
 	if err == nil {
 		return "", nil
 	}
-	if !errors.As(err, &exit) {
+	if _, ran := errors.AsType[*exec.ExitError](err); !ran {
 		return "", err
 	}
 	for line := range strings.Lines(string(out)) {

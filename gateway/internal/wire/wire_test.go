@@ -66,8 +66,8 @@ func bodies() []*wirepb.Body {
 		{Kind: &wirepb.Body_TraceAsk{TraceAsk: &wirepb.TraceAsk{PaymentId: "p-1"}}},
 		{Kind: &wirepb.Body_TraceAnswer{TraceAnswer: &wirepb.TraceAnswer{
 			Events: []*wirepb.TraceEvent{{
-				Time: 1, Node: "n-1", What: "hold h-1", FromState: "requested", ToState: "placed", MessageId: "1", SignedBy: "310000",
-				Verified: 1,
+				Time: 1, Node: "n-1", What: "hold h-1", FromState: "requested", ToState: "placed", MessageId: "1",
+				SignedBy: "310000", Verified: 1,
 			}},
 			More: true,
 		}}},
