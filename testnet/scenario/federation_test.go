@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -351,6 +352,39 @@ func readJSON(ctx context.Context, url string, v any) error {
 		return err
 	}
 	return errors.Join(json.NewDecoder(body).Decode(v), body.Close())
+}
+
+// audited is how many events of a kind, about a peer and for a reason, a region's audit log tells of; -1 where it cannot
+// be read.
+func (f *fed) audited(ctx context.Context, code, event string, peer, reason string) float64 {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	body, err := get(ctx, f.nodes(code)[0].Admin+"/admin/v1/audit/log")
+	if err != nil {
+		return -1
+	}
+	defer func() { _ = body.Close() }()
+	type attr struct{ Name, Value string }
+	events := 0
+	for lines := json.NewDecoder(body); ; {
+		var row struct {
+			Entry struct {
+				Event string
+				Count int
+				Attrs []attr
+			}
+		}
+		switch err := lines.Decode(&row); {
+		case errors.Is(err, io.EOF):
+			return float64(events)
+		case err != nil:
+			return -1
+		}
+		if e := row.Entry; e.Event == event && slices.Contains(e.Attrs, attr{"peer", peer}) &&
+			slices.Contains(e.Attrs, attr{"reason", reason}) {
+			events += e.Count
+		}
+	}
 }
 
 // logLines returns the lines of a region's node logs that have all of the words.

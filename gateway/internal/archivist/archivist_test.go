@@ -40,6 +40,7 @@ func begin(t *testing.T, act func(r *region)) {
 			t.Fatal(err)
 		}
 		f.Start(t)
+		synctest.Wait() // every region has its leader
 		r := &region{Federation: f, t: t, sh: f.Regions[regiontest.Shanghai]}
 		for i, n := range r.sh.Nodes {
 			dir := filepath.Join(folder, string(rune('a'+i)))

@@ -83,8 +83,10 @@ func with(t *testing.T, change func(d *federation.DirectoryData), act func(t *te
 		ctx, cancel := context.WithCancel(t.Context())
 		for code, r := range f.Regions {
 			w.watch(code, r)
+		}
+		for _, watch := range w.watches {
 			wg.Go(func() {
-				if err := w.watches[code].Run(ctx); err != nil {
+				if err := watch.Run(ctx); err != nil {
 					t.Error(err)
 				}
 			})
