@@ -354,9 +354,9 @@ func readJSON(ctx context.Context, url string, v any) error {
 	return errors.Join(json.NewDecoder(body).Decode(v), body.Close())
 }
 
-// audited is how many events of a kind, about a peer and for a reason, a region's audit log tells of; -1 where it cannot
-// be read.
-func (f *fed) audited(ctx context.Context, code, event string, peer, reason string) float64 {
+// audited is how many events of a kind, about a peer and for a reason, a region's audit log tells of; -1 where it
+// cannot be read.
+func (f *fed) audited(ctx context.Context, code, event, peer, reason string) float64 {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	body, err := get(ctx, f.nodes(code)[0].Admin+"/admin/v1/audit/log")
