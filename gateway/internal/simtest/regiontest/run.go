@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"gongji/consensus"
 	"gongji/consensus/consensustest"
 	"gongji/federation"
 	"gongji/gateway/internal/ledger"
@@ -139,11 +140,15 @@ func (f *Federation) Start(t testing.TB) {
 
 const readyEvery = 10 * time.Millisecond
 
-// led waits until the region has a leader.
+// led waits until the region has a leader: of several nodes the first one, to which everybody speaks.
 func (r *Region) led(ctx context.Context) error {
 	for {
 		lead, changed := r.Log.Leadership()
-		if lead.LeaderID != "" {
+		runs := r.Log.ReadStale(func(consensus.Reader) error { return nil }) == nil
+		if runs && lead.LeaderID != "" {
+			if len(r.Nodes) > 1 && !lead.Leader {
+				r.Group.SetLeader(0)
+			}
 			return nil
 		}
 		select {
