@@ -29,6 +29,7 @@ type insider struct {
 	out  map[federation.Region]federation.Out
 	acks map[federation.Region]federation.Ack
 	read map[federation.Region]int64 // next offset of the lane from there
+	salt [federation.SaltSize]byte   // of persons; zero: a new one each time
 }
 
 // takeOver stops a region's nodes and learns from the lanes how far its links are.
@@ -109,7 +110,10 @@ func (x *insider) said(class federation.Class, body, persons []byte) federation.
 		_, _ = rand.Read(m.ID[:])
 	}
 	if persons != nil {
-		_, _ = rand.Read(m.PersonsSalt[:])
+		m.PersonsSalt = x.salt
+		if x.salt == ([federation.SaltSize]byte{}) {
+			_, _ = rand.Read(m.PersonsSalt[:])
+		}
 		m.PersonsDigest = federation.PersonsDigest(x.Hash, m.PersonsSalt, persons)
 	}
 	return m
@@ -291,8 +295,8 @@ func (x *insider) ownTicket(t *testing.T, h hold, payerHome federation.Region) [
 const fenAsked = 5000
 
 // genuineTicket finds the ticket that a payment of the region itself was made with, and returns it with that payment's
-// id.
-func genuineTicket(t *testing.T, f *fed, lane federation.Lane) ([]byte, string) {
+// id. From then on persons are sent under the salt that this ticket was shown with.
+func (x *insider) genuineTicket(t *testing.T, f *fed, lane federation.Lane) ([]byte, string) {
 	t.Helper()
 	to := newMember(t, f.dir, string(lane.To))
 	for _, r := range newPlain(t, f.session.Kafka...).all(t.Context(), t, lane) {
@@ -304,6 +308,7 @@ func genuineTicket(t *testing.T, f *fed, lane federation.Lane) ([]byte, string) 
 			texts, _ := fieldsOf(t, o.Messages[i].Body)
 			if raw, ok := texts[kindHoldRequest]; ok {
 				said, _ := fieldsOf(t, raw)
+				x.salt = o.Messages[i].PersonsSalt
 				return said[9], string(said[2])
 			}
 		}
@@ -323,7 +328,7 @@ type attempt struct {
 func (x *insider) attempts(t *testing.T, f *fed, pair topology.Pair, grant, otherGrant string) []attempt {
 	t.Helper()
 	payerHome := federation.Region(pair.Payer.Region)
-	ticket, payment := genuineTicket(t, f, federation.Lane{From: x.self, To: payerHome})
+	ticket, payment := x.genuineTicket(t, f, federation.Lane{From: x.self, To: payerHome})
 	home := federation.Region(pair.Beneficiary.Region)
 	who := clearPerson(pair.Beneficiary)
 	good := func() hold {
