@@ -89,6 +89,9 @@ func (t *term) everyPeer() []*peer {
 // errNotYet: the peer has not begun anew with this region yet; its operators have to say so.
 var errNotYet = errors.New("settle: the peer goes on with another epoch")
 
+// errOnItsWay: what one side has sent is not applied by the other yet.
+var errOnItsWay = errors.New("settle: messages of the new epoch are on their way")
+
 // compare goes through the peer's list and then through this region's own, and names what the two do not know alike. It
 // stops where an answer is missing, and goes on from there.
 func (t *term) compare(ctx context.Context, peer federation.Region) error {
@@ -130,6 +133,10 @@ func (t *term) comparePage(ctx context.Context, peer federation.Region, link *le
 		return false, errNotYet
 	}
 	c.PeerCompared = n.GetCompared()
+	patient := t.s.Now().Sub(r.Since) < quietWithin
+	if patient && !quiet(link, n) {
+		return false, errOnItsWay
+	}
 	switch {
 	case !r.Listed:
 		c.Differences, err = t.against(peer, tell.GetThings())
@@ -143,7 +150,26 @@ func (t *term) comparePage(ctx context.Context, peer federation.Region, link *le
 	if err != nil {
 		return false, err
 	}
+	if patient && len(c.Differences) > 0 {
+		after, err := t.linkOf(peer)
+		if err != nil {
+			return false, err
+		}
+		if !quiet(&after, n) {
+			return false, errOnItsWay
+		}
+	}
 	return r.Compared, t.note(ctx, c)
+}
+
+// quietWithin is how long a comparison waits for a link to be quiet. After that it names what it sees: people can tell
+// that a message is late, and a link that stays loud must not hide what was lost.
+const quietWithin = 5 * time.Minute
+
+// quiet reports that all that either side has sent in the new epochs is applied: what the two have then differs for
+// another reason than a message on its way.
+func quiet(link *ledger.LinkRecord, peer *wirepb.LinkNumbers) bool {
+	return peer.GetInApplied() == link.Out.Last && peer.GetOutLast() == link.In.Applied
 }
 
 // note writes down what a page has shown.
@@ -251,7 +277,10 @@ func thingOf(x *wirepb.LinkThing) ledger.Thing {
 }
 
 func numbersOf(link *ledger.LinkRecord) *wirepb.LinkNumbers {
-	n := &wirepb.LinkNumbers{OutEpoch: link.Out.Epoch, InEpoch: link.In.Epoch, Reuniting: link.Reuniting()}
+	n := &wirepb.LinkNumbers{
+		OutEpoch: link.Out.Epoch, InEpoch: link.In.Epoch, Reuniting: link.Reuniting(),
+		OutLast: link.Out.Last, InApplied: link.In.Applied,
+	}
 	if r := link.Reunion; r != nil {
 		n.OldOutLast, n.OldOutAcked, n.OldInApplied, n.Compared = r.OldOutLast, r.OldOutAcked, r.OldInApplied, r.Compared
 	}

@@ -2866,6 +2866,8 @@ type LinkNumbers struct {
 	OldInApplied  uint64                 `protobuf:"varint,5,opt,name=old_in_applied,json=oldInApplied,proto3" json:"old_in_applied,omitempty"` // applied of the peer's epoch before
 	Reuniting     bool                   `protobuf:"varint,6,opt,name=reuniting,proto3" json:"reuniting,omitempty"`                             // takes no new holds before both sides have compared
 	Compared      bool                   `protobuf:"varint,7,opt,name=compared,proto3" json:"compared,omitempty"`                               // has named its differences
+	OutLast       uint64                 `protobuf:"varint,8,opt,name=out_last,json=outLast,proto3" json:"out_last,omitempty"`                  // sent in this epoch
+	InApplied     uint64                 `protobuf:"varint,9,opt,name=in_applied,json=inApplied,proto3" json:"in_applied,omitempty"`            // applied of the peer's epoch
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2947,6 +2949,20 @@ func (x *LinkNumbers) GetCompared() bool {
 		return x.Compared
 	}
 	return false
+}
+
+func (x *LinkNumbers) GetOutLast() uint64 {
+	if x != nil {
+		return x.OutLast
+	}
+	return 0
+}
+
+func (x *LinkNumbers) GetInApplied() uint64 {
+	if x != nil {
+		return x.InApplied
+	}
+	return 0
 }
 
 // LinkAsk asks the peer of a link that begins anew for its numbers, and for a page of what it has with the asking
@@ -3390,7 +3406,7 @@ const file_wire_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x06 \x01(\tR\tmessageId\x12\x1b\n" +
 	"\tsigned_by\x18\a \x01(\tR\bsignedBy\x12\x1a\n" +
-	"\bverified\x18\b \x01(\rR\bverified\"\xeb\x01\n" +
+	"\bverified\x18\b \x01(\rR\bverified\"\xa5\x02\n" +
 	"\vLinkNumbers\x12\x1b\n" +
 	"\tout_epoch\x18\x01 \x01(\x04R\boutEpoch\x12\x19\n" +
 	"\bin_epoch\x18\x02 \x01(\x04R\ainEpoch\x12 \n" +
@@ -3399,7 +3415,10 @@ const file_wire_proto_rawDesc = "" +
 	"\rold_out_acked\x18\x04 \x01(\x04R\voldOutAcked\x12$\n" +
 	"\x0eold_in_applied\x18\x05 \x01(\x04R\foldInApplied\x12\x1c\n" +
 	"\treuniting\x18\x06 \x01(\bR\treuniting\x12\x1a\n" +
-	"\bcompared\x18\a \x01(\bR\bcompared\"\x9b\x01\n" +
+	"\bcompared\x18\a \x01(\bR\bcompared\x12\x19\n" +
+	"\bout_last\x18\b \x01(\x04R\aoutLast\x12\x1d\n" +
+	"\n" +
+	"in_applied\x18\t \x01(\x04R\tinApplied\"\x9b\x01\n" +
 	"\aLinkAsk\x125\n" +
 	"\anumbers\x18\x01 \x01(\v2\x1b.gongji.wire.v1.LinkNumbersR\anumbers\x12\x12\n" +
 	"\x04list\x18\x02 \x01(\bR\x04list\x12\x14\n" +
