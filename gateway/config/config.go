@@ -96,6 +96,9 @@ type Directory struct {
 	File      string `yaml:"file"`
 	Roots     []Root `yaml:"roots"`
 	Threshold int    `yaml:"threshold"` // how many of the roots must have signed
+	// RequireCertificates: a directory whose keys have no certificates is not taken. Off is for a pilot that has no
+	// authority yet.
+	RequireCertificates bool `yaml:"require_certificates"`
 }
 
 // Root is one key of the federation's root.
@@ -220,7 +223,7 @@ type Operators struct {
 func Default() Config {
 	return Config{
 		Kafka:     Kafka{Replicas: 1},
-		Directory: Directory{Threshold: 1},
+		Directory: Directory{Threshold: 1, RequireCertificates: true},
 		Crypto:    Crypto{Engine: EngineEMM},
 		Adapter:   Adapter{Kind: AdapterEmbedded},
 		Log:       Log{Level: "info"},

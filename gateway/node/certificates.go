@@ -38,6 +38,9 @@ func (n *Node) judgeCertificates(ctx context.Context, next, present *federation.
 		before = &data
 	}
 	problems := trust.CheckDirectory(n.sealer.suite, next.Data(), before, n.deps.Clock())
+	if n.cfg.Directory.RequireCertificates {
+		problems = append(problems, trust.Require(next.Data())...)
+	}
 	if digest := next.Digest(); digest != n.judged {
 		n.judged = digest
 		for _, p := range problems {

@@ -134,6 +134,7 @@ func (f *field) places(code federation.Region, n int, people ...config.Person) [
 		c.DataDir = filepath.Join(f.dir, "data", peers[i].ID)
 		c.Listen.Peer = peers[i].Addr
 		c.Directory.File = directory
+		c.Directory.RequireCertificates = false // the tests of certificates bring their own
 		c.Directory.Roots = []config.Root{{
 			ID: f.keys.Roots.Keys[0].ID, Public: base64.StdEncoding.EncodeToString(f.keys.Roots.Keys[0].Public),
 		}}

@@ -18,6 +18,7 @@ import (
 	"gongji/crypto/sm/emm"
 	"gongji/federation"
 	"gongji/gateway/client"
+	"gongji/gateway/config"
 )
 
 // issuing issues the regions' certificates in a test.
@@ -265,6 +266,22 @@ func (f *field) addKeys(data *federation.DirectoryData, from time.Time) {
 			})
 		}
 	}
+}
+
+// TestCertificatesRequired: as it is configured out of the box a node takes no directory without certificates,
+// not even its first one, says why, and takes the next one that has them.
+func TestCertificatesRequired(t *testing.T) {
+	t.Parallel()
+	f := newField(t, beijing, shanghai)
+	p := f.places(shanghai, 1)[0]
+	p.cfg.Directory.RequireCertificates = config.Default().Directory.RequireCertificates
+	p.start()
+	until(t, "it is refused", func() bool { return bytes.Contains(f.log.bytes(), []byte("certificates_required")) })
+	if version, _ := p.status(); version != 0 {
+		t.Errorf("version %d is in force", version)
+	}
+	a := f.issuing()
+	f.next(a.certify, p)
 }
 
 // TestCertificatesJudged: a node refuses a directory that the root has signed and whose certificates are wrong,

@@ -25,6 +25,8 @@ const (
 	ReasonDropped cert.Reason = "certificates_dropped"
 	// ReasonNoList: an authority that issued a certificate here has no revocation list.
 	ReasonNoList cert.Reason = "no_revocation_list"
+	// ReasonRequired: this region takes only directories with certificates, this one has none.
+	ReasonRequired cert.Reason = "certificates_required"
 )
 
 // Problem is one thing that is wrong with the certificates of a directory.
@@ -62,6 +64,7 @@ func textsZH() map[cert.Reason]string {
 		cert.ReasonTwice: "重复", cert.ReasonMissing: "缺少证书", cert.ReasonEnvelope: "加密私钥信封无法打开", cert.ReasonTooMany: "数量超出上限",
 		cert.ReasonList: "撤销列表不属于目录中的签发机构或时间不符", cert.ReasonListExpired: "撤销列表已过期，应更新",
 		ReasonDropped: "上一版目录有证书，本版没有", ReasonNoList: "签发机构没有撤销列表",
+		ReasonRequired: "本区要求目录附有证书，本版没有",
 	}
 }
 
@@ -122,6 +125,18 @@ func CheckDirectory(
 		}
 	}
 	return c.problems
+}
+
+// Require returns what is wrong with a directory for a region that takes no key without a certificate: that it has no
+// authority. Where there is one, CheckDirectory asks every key for its certificate.
+func Require(data federation.DirectoryData) []Problem {
+	if len(data.Authorities) > 0 {
+		return nil
+	}
+	return []Problem{{
+		Reason: ReasonRequired,
+		Detail: "the directory has no authority and no certificates (directory.require_certificates)",
+	}}
 }
 
 func listed(t *cert.Trust, a *cert.Certificate) bool {

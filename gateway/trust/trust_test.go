@@ -158,6 +158,16 @@ func TestWithout(t *testing.T) {
 	if err := trust.Refused(problems); err == nil || !strings.Contains(err.Error(), "上一版") {
 		t.Error(err)
 	}
+	problems = trust.Require(plain)
+	if len(problems) != 1 || problems[0].Reason != trust.ReasonRequired {
+		t.Error(problems)
+	}
+	if err := trust.Refused(problems); err == nil || !strings.Contains(err.Error(), "本区要求") {
+		t.Error(err)
+	}
+	if problems = trust.Require(before); len(problems) != 0 {
+		t.Error(problems)
+	}
 }
 
 // TestOverdue: a list that is overdue is a warning, not a refusal: the directory itself says which keys are revoked.

@@ -79,6 +79,7 @@ func (m *machine) config() config.Config {
 	}
 	c.Kafka.Brokers, c.Kafka.CreateTopics = []string{brokerAddr}, true
 	c.Directory.Roots, c.Directory.Threshold = []config.Root{m.w.root}, 1
+	c.Directory.RequireCertificates = false
 	c.Adapter.PeopleFile = m.region.peopleFile
 	c.Unsigned, c.Operators.None = true, true
 	return c
