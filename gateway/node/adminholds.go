@@ -10,6 +10,7 @@ import (
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
+	"gongji/gateway/trust"
 )
 
 // What operators may do by hand about holds in doubt, and how officers bring a directory in by hand.
@@ -87,7 +88,7 @@ func (n *Node) adminForceRelease(w http.ResponseWriter, q *http.Request) {
 }
 
 // adminDirectory brings a directory in by hand, for a region that the topic and the file do not reach. It is held to
-// the same: the root's signatures, its predecessor, its expiry.
+// the same: the root's signatures, its predecessor, its expiry, its certificates.
 func (n *Node) adminDirectory(w http.ResponseWriter, q *http.Request) {
 	signed, err := io.ReadAll(http.MaxBytesReader(w, q.Body, directoryByOne))
 	if err != nil {
@@ -97,6 +98,9 @@ func (n *Node) adminDirectory(w http.ResponseWriter, q *http.Request) {
 	}
 	present := n.ledger.InForce().Directory
 	d, err := federation.ParseDirectory(n.sealer, n.roots, signed, present, n.deps.Clock())
+	if err == nil {
+		err = trust.Refused(n.certificateProblems(d, present))
+	}
 	if err != nil {
 		n.adminProblem(w, q, policy.CodeInvalidRequest, err.Error(), "目录未通过校验。")
 		return

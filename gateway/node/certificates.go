@@ -32,15 +32,7 @@ func (n *Node) openTrust() error {
 // judgeCertificates refuses a directory that is signed and has wrong certificates. Each directory is audited
 // once: the file is read every few seconds.
 func (n *Node) judgeCertificates(ctx context.Context, next, present *federation.Directory) error {
-	var before *federation.DirectoryData
-	if present != nil {
-		data := present.Data()
-		before = &data
-	}
-	problems := trust.CheckDirectory(n.sealer.suite, next.Data(), before, n.deps.Clock())
-	if n.cfg.Directory.RequireCertificates {
-		problems = append(problems, trust.Require(next.Data())...)
-	}
+	problems := n.certificateProblems(next, present)
 	if digest := next.Digest(); digest != n.judged {
 		n.judged = digest
 		for _, p := range problems {
@@ -50,6 +42,20 @@ func (n *Node) judgeCertificates(ctx context.Context, next, present *federation.
 		}
 	}
 	return trust.Refused(problems)
+}
+
+// certificateProblems is what is wrong with a directory's certificates. present is what is in force, or nil.
+func (n *Node) certificateProblems(next, present *federation.Directory) []trust.Problem {
+	var before *federation.DirectoryData
+	if present != nil {
+		data := present.Data()
+		before = &data
+	}
+	problems := trust.CheckDirectory(n.sealer.suite, next.Data(), before, n.deps.Clock())
+	if n.cfg.Directory.RequireCertificates {
+		problems = append(problems, trust.Require(next.Data())...)
+	}
+	return problems
 }
 
 // expiryView is an expiry as the status shows it.

@@ -280,6 +280,9 @@ func TestCertificatesRequired(t *testing.T) {
 	if version, _ := p.status(); version != 0 {
 		t.Errorf("version %d is in force", version)
 	}
+	if code := p.operator("/admin/v1/directory", string(f.keys.Directory.Signed())); code != http.StatusBadRequest {
+		t.Errorf("brought in by hand: %d", code)
+	}
 	a := f.issuing()
 	f.next(a.certify, p)
 }
