@@ -5,6 +5,7 @@ package scenario_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -50,6 +51,9 @@ func takeOver(t *testing.T, f *fed, code string) *insider {
 		out := federation.Out{Epoch: 1}
 		for _, record := range x.bus.all(t.Context(), t, lane) {
 			o, err := federation.Unpack(peer.dir, peer, lane, time.Now(), record.Value)
+			if replaced(err) {
+				continue
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,6 +69,12 @@ func takeOver(t *testing.T, f *fed, code string) *insider {
 	return x
 }
 
+// replaced reports whether a parcel is of before its sender's key was revoked.
+func replaced(err error) bool {
+	r, ok := errors.AsType[*federation.RefusedError](err)
+	return ok && (r.Why == federation.RefusedKeyRevoked || r.Why == federation.RefusedKeyUnknown)
+}
+
 // hear returns the messages that have come from a region since the last time.
 func (x *insider) hear(ctx context.Context, t *testing.T, from federation.Region) []heard {
 	t.Helper()
@@ -77,6 +87,9 @@ func (x *insider) hear(ctx context.Context, t *testing.T, from federation.Region
 	var out []heard
 	for _, r := range records {
 		o, err := federation.Unpack(x.dir, x, lane, time.Now(), r.Value)
+		if replaced(err) {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,19 +28,24 @@ func newPlain(t *testing.T, brokers ...string) *plain {
 // put appends records to a lane, all in one request.
 func (p *plain) put(t *testing.T, lane federation.Lane, values ...[]byte) {
 	t.Helper()
+	if err := p.write(t.Context(), lane, values...); err != nil {
+		t.Fatalf("a plain client could not write on %s: %v", lane.Topic(), err)
+	}
+}
+
+// write is put, for other goroutines than the test's.
+func (p *plain) write(ctx context.Context, lane federation.Lane, values ...[]byte) error {
 	records := make([]kafka.Record, len(values))
 	for i, v := range values {
 		records[i].Value = kafka.NewBytes(v)
 	}
-	answer, err := p.client.Produce(t.Context(), &kafka.ProduceRequest{
+	answer, err := p.client.Produce(ctx, &kafka.ProduceRequest{
 		Topic: lane.Topic(), Partition: 0, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
 	})
 	if err == nil {
 		err = answer.Error
 	}
-	if err != nil {
-		t.Fatalf("a plain client could not write on %s: %v", lane.Topic(), err)
-	}
+	return err
 }
 
 // fetch returns what stands at offset and after, and where to go on; nothing when nothing comes for a moment.

@@ -20,6 +20,7 @@ type member struct {
 	ring  *keyfile.Ring
 	suite crypto.Suite
 	dir   *federation.Directory
+	key   string // signs; empty: the newest of the ring
 }
 
 var _ federation.Sealer = (*member)(nil)
@@ -49,9 +50,12 @@ func newMember(t *testing.T, data, code string) *member {
 func (m *member) Hash(parts ...[]byte) [federation.HashSize]byte { return m.suite.Sum(parts...) }
 
 func (m *member) Sign(message []byte) (string, []byte, error) {
-	id, err := m.ring.Current(crypto.UseSign)
-	if err != nil {
-		return "", nil, err
+	id := m.key
+	if id == "" {
+		var err error
+		if id, err = m.ring.Current(crypto.UseSign); err != nil {
+			return "", nil, err
+		}
 	}
 	signature, err := m.ring.Sign(id, message)
 	return id, signature, err
