@@ -161,7 +161,8 @@ func isQuery(b *wirepb.Body) bool {
 func asksBusiness(b *wirepb.Body) bool { return b.GetLinkAsk() == nil && b.GetTraceAsk() == nil }
 
 // inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket
-// becomes a verdict. It reports false for a message that must come again: nobody knows whether its ticket is good.
+// becomes a verdict. It reports false for a message that must come again: nobody knows whether its ticket is good, or
+// the keys at rest cannot be reached.
 func (t *term) inbound(ctx context.Context, p *peer, m *federation.Message) (ledger.Inbound, bool) {
 	in := ledger.Inbound{
 		Number: m.Number, Chain: m.Chain, Salt: m.Salt, Body: m.Body,
@@ -173,7 +174,9 @@ func (t *term) inbound(ctx context.Context, p *peer, m *federation.Message) (led
 		if who, err = vault.Read(m.Persons); err != nil {
 			t.refuse(p, refusedUnreadable, "")
 		} else if person, err := t.s.Vault.Person(who, t.s.Vault.NewNo()); err != nil {
-			t.s.Logger.LogAttrs(ctx, slog.LevelError, "a person could not be sealed", slog.String("error", err.Error()))
+			t.s.Logger.LogAttrs(ctx, slog.LevelError, "a person could not be sealed; the message has to come again",
+				slog.String("peer", string(p.region)), slog.String("error", err.Error()))
+			return in, false
 		} else {
 			in.Person = &person
 		}
