@@ -11,6 +11,7 @@
 //	gateway directory …                            the federation's directory: drafts, the root's signatures, publication
 //	gateway rules list, apply, withdraw --admin URL   the versions of a running region
 //	gateway rotation start USE --admin URL         replace a key at rest of a running region; also show, cancel
+//	gateway keyring list, destroy, destroyed --admin URL   a running region's keys, by two officers on every node
 //	gateway platforms list, register, revoke --admin URL   the keys of platforms
 //	gateway login, logout, whoami --admin URL      a session of an operator
 //	gateway operators, acts, holds --admin URL     operators, acts of two persons, holds in doubt
@@ -58,6 +59,8 @@ type line struct {
 	Rotation rotation `cmd:"" help:"Replace a key at rest of a running region, under load."`
 
 	Cert certificates `cmd:"" help:"SM2 certificates: ask, issue, check, revoke."`
+
+	Keyring keyring `cmd:"" help:"The keys of a running region: list, destroy on every node (two officers)."`
 
 	Platforms platforms `cmd:"" help:"Keys of platforms that may ask a running region: list, register, revoke."`
 

@@ -245,18 +245,26 @@ func (c *keysDestroy) Run(p *Program) error {
 		if r.Infos()[at].Current {
 			return fmt.Errorf("%w: %s is the current key of its use: make another one first", ErrRefused, c.ID)
 		}
-		typed, err := p.ask("What is sealed under " + c.ID + " is lost for ever. Type the id again: ")
-		if err != nil {
+		if err := p.retyped(c.ID); err != nil {
 			return err
 		}
-		if typed != c.ID {
-			return fmt.Errorf("%w: that is another id; nothing was destroyed", ErrRefused)
-		}
-		if err = r.Destroy(c.ID, crypto.Order{Who: whoami(), Reason: c.Reason}); err != nil {
+		if err := r.Destroy(c.ID, crypto.Order{Who: whoami(), Reason: c.Reason}); err != nil {
 			return err
 		}
 		return p.print("destroyed: %s\n", c.ID)
 	})
+}
+
+// retyped asks for the id of a key that is to be destroyed.
+func (p *Program) retyped(id string) error {
+	typed, err := p.ask("What is sealed under " + id + " is lost for ever. Type the id again: ")
+	if err != nil {
+		return err
+	}
+	if typed != id {
+		return fmt.Errorf("%w: that is another id; nothing was destroyed", ErrRefused)
+	}
+	return nil
 }
 
 // ask reads one line of an answer, from the terminal or what stands in its place.

@@ -23,8 +23,10 @@ const (
 
 // remote is the operators' listener of any node of the region.
 type remote struct {
-	Admin string `required:"" placeholder:"URL" help:"Operators' listener of a node, as http://127.0.0.1:18001."`
-	CA    string `placeholder:"FILE" help:"Certificates (PEM) that the listener's own is checked against."`
+	Admin   string `required:"" placeholder:"URL" help:"Operators' listener of a node, as http://127.0.0.1:18001."`
+	CA      string `placeholder:"FILE" help:"Certificates (PEM) that the listener's own is checked against."`
+	TLSCert string `placeholder:"FILE" help:"Client certificate (PEM), where the listener asks for one."`
+	TLSKey  string `placeholder:"FILE" help:"Its key (PEM)."`
 
 	Session string `placeholder:"FILE" help:"Where the session's token is kept; else in the user's own folder."`
 }

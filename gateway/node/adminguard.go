@@ -228,13 +228,17 @@ func (n *Node) refuseOperator(w http.ResponseWriter, q *http.Request, who caller
 	n.adminProblem(w, q, code, detail, zh)
 }
 
-// adminProblem answers with a problem document (RFC 9457), in both languages.
+// adminProblem answers with a problem document (RFC 9457) of a code of the API, in both languages.
 func (n *Node) adminProblem(w http.ResponseWriter, q *http.Request, code policy.Code, detail, detailZH string) {
-	p := client.Problem{
-		Type: "urn:gongji:problem:" + string(code), Title: code.Message(), TitleZH: code.MessageZH(),
-		Status: code.Status(), Code: string(code), Detail: detail, DetailZH: detailZH, Origin: n.cfg.Region,
-		Retryable: code.Retryable(), Outcome: client.OutcomeNone,
-	}
+	n.problem(w, q, &client.Problem{
+		Title: code.Message(), TitleZH: code.MessageZH(), Status: code.Status(), Code: string(code), Detail: detail,
+		DetailZH: detailZH, Retryable: code.Retryable(),
+	})
+}
+
+// problem answers with a problem document; what is the same in all of them is put in.
+func (n *Node) problem(w http.ResponseWriter, q *http.Request, p *client.Problem) {
+	p.Type, p.Origin, p.Outcome = "urn:gongji:problem:"+p.Code, n.cfg.Region, client.OutcomeNone
 	if p.Detail == "" {
 		p.Detail, p.DetailZH = p.Title, p.TitleZH
 	}

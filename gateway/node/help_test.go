@@ -105,7 +105,8 @@ type place struct {
 	listener net.Listener
 
 	node *node.Node
-	stop func() // waits
+	stop func()       // waits
+	web  *http.Client // asks the operators' listener over the network; nil: its handler
 }
 
 // places are the nodes of a region, not started. people goes into its people file.

@@ -175,7 +175,8 @@ func TestVariableTime(t *testing.T) {
 }
 
 // TestDestroyByOperators (R-28): a key that nothing needs is destroyed with a reason, in the module; one that is
-// current or listed is not, and neither is one whose id does not stand in the body.
+// current, in force, listed, or has persons sealed under it is not, and neither is one whose id does not stand in the
+// body.
 func TestDestroyByOperators(t *testing.T) {
 	t.Parallel()
 	f := newField(t, shanghai)
@@ -196,10 +197,15 @@ func TestDestroyByOperators(t *testing.T) {
 	p := f.places(shanghai, 1)[0]
 	p.onModule(f.module(shanghai))
 	startAll(t, p)
-	destroy := "/admin/v1/keyring/" + old + "/destroy"
-	if got := p.operator(destroy, `{"id":"`+old+`","reason":"over"}`); got != http.StatusForbidden {
-		t.Errorf("persons may be sealed under it: %d", got)
+	needed := func(id, why string) {
+		t.Helper()
+		answer := p.want(nil, http.MethodPost, "/admin/v1/keyring/"+id+"/destroy", `{"id":"`+id+`","reason":"over"}`,
+			http.StatusConflict)
+		if text := string(answer); !strings.Contains(text, `"code":"key_needed"`) || !strings.Contains(text, `"`+why+": ") {
+			t.Errorf("%s: %s", id, text)
+		}
 	}
+	needed(old, "persons")
 	until(t, "a rotation begins", func() bool {
 		return p.operator("/admin/v1/keys/rotate", `{"use":"data","operator":"li"}`) == http.StatusOK
 	})
@@ -211,22 +217,32 @@ func TestDestroyByOperators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	needed(current, "in_force")
+	needed(listed, "listed")
+	unlisted, err := ring.Current(crypto.UseDecrypt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	needed(unlisted, "current")
 	for _, ask := range []struct {
 		id, body string
 		want     int
 	}{
-		{current, `{"id":"` + current + `","reason":"over"}`, http.StatusForbidden},
-		{listed, `{"id":"` + listed + `","reason":"over"}`, http.StatusForbidden},
 		{old, `{"id":"` + current + `","reason":"over"}`, http.StatusBadRequest},
 		{old, `{"id":"` + old + `"}`, http.StatusBadRequest},
+		{old, `{"id":"` + old + `","reason":"over","force":true}`, http.StatusBadRequest},
 		{"data-202001-0000000000000000", `{"id":"data-202001-0000000000000000","reason":"over"}`, http.StatusNotFound},
 		{old, `{"id":"` + old + `","reason":"its month is over"}`, http.StatusOK},
-		{old, `{"id":"` + old + `","reason":"its month is over"}`, http.StatusNotFound},
+		{old, `{"id":"` + old + `","reason":"its month is over"}`, http.StatusOK}, // asked again: how far it is
 	} {
 		if got := p.operator("/admin/v1/keyring/"+ask.id+"/destroy", ask.body); got != ask.want {
 			t.Errorf("%s %s: %d, want %d", ask.id, ask.body, got, ask.want)
 		}
 	}
+	until(t, "the module has destroyed it, and the node says so", func() bool {
+		_, list := p.admin(http.MethodGet, "/admin/v1/keyring/destroyed")
+		return strings.Contains(string(list), `"end":"destroyed"`) && strings.Contains(string(list), `"waiting_for":[]`)
+	})
 	code, body := p.admin(http.MethodGet, "/admin/v1/keyring")
 	if code != http.StatusOK || strings.Contains(string(body), old) || !strings.Contains(string(body), listed) {
 		t.Errorf("%d %s", code, body)

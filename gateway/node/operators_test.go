@@ -40,14 +40,19 @@ func newPerson(t *testing.T, name string) *member {
 	return p
 }
 
-// call asks the operators' API in somebody's session; a nil person has none.
+// call asks the operators' API in somebody's session, over the network where the place has a client for it; a nil
+// person has none.
 func (p *place) call(who *member, method, path, body string) (int, []byte) {
-	q := httptest.NewRequest(method, path, strings.NewReader(body))
+	p.f.t.Helper()
+	q := httptest.NewRequestWithContext(p.f.t.Context(), method, path, strings.NewReader(body))
 	if who != nil {
 		q.Header.Set("Authorization", "Bearer "+who.token)
 	}
 	if body != "" {
 		q.Header.Set("Content-Type", "application/json")
+	}
+	if p.web != nil {
+		return p.overTheNetwork(q)
 	}
 	w := httptest.NewRecorder()
 	p.node.Admin().ServeHTTP(w, q)
@@ -117,22 +122,31 @@ func (p *place) want(who *member, method, path, body string, status int) []byte 
 	return answer
 }
 
-// staffed is a node whose listener asks who one is, and its people: two officers, two operators, an auditor, an
-// observer.
+// staffed is a node whose listener asks who one is, and its people.
 func staffed(t *testing.T) (*place, map[string]*member) {
 	t.Helper()
 	f := newField(t, shanghai)
 	p := f.places(shanghai, 1, insured(shanghai, 1, "郑一", "100.00"))[0]
-	p.cfg.Operators.None, p.cfg.Operators.File = false, filepath.Join(f.dir, "operators.json")
+	return p, f.staff(p)
+}
+
+// staff starts the nodes of a region with two officers, two operators, an auditor and an observer, all logged in.
+func (f *field) staff(places ...*place) map[string]*member {
+	f.t.Helper()
 	people := map[string]*member{}
 	for _, name := range []string{"officer.one", "officer.two", "li", "wang", "audrey", "olga"} {
-		people[name] = newPerson(t, name)
+		people[name] = newPerson(f.t, name)
 	}
-	f.write(p.cfg.Operators.File, map[string]any{"officers": []any{
+	file := filepath.Join(f.dir, places[0].cfg.Region+"-operators.json")
+	f.write(file, map[string]any{"officers": []any{
 		map[string]any{"registration": people["officer.one"].card, "role": "security_officer"},
 		map[string]any{"registration": people["officer.two"].card, "role": "security_officer"},
 	}})
-	startAll(t, p)
+	for _, p := range places {
+		p.cfg.Operators.None, p.cfg.Operators.File = false, file
+	}
+	startAll(f.t, places...)
+	p := places[0]
 	p.login(people["officer.one"])
 	p.login(people["officer.two"])
 	for name, role := range map[string]string{
@@ -140,13 +154,31 @@ func staffed(t *testing.T) (*place, map[string]*member) {
 	} {
 		card, err := json.Marshal(map[string]any{"registration": people[name].card, "role": role})
 		if err != nil {
-			t.Fatal(err)
+			f.t.Fatal(err)
 		}
 		id, digest := p.propose(people["officer.one"], "/admin/v1/operators", string(card))
-		p.want(people["officer.two"], http.MethodPost, "/admin/v1/acts/"+id+"/approve", `{"digest":"`+digest+`"}`, 200)
+		p.approve(people["officer.two"], id, digest)
 		p.login(people[name])
 	}
-	return p, people
+	return people
+}
+
+// approved is what became of an act.
+type approved struct {
+	State  string
+	Status int
+	Result string
+}
+
+// approve is the second person's word, which must count.
+func (p *place) approve(who *member, id, digest string) approved {
+	p.f.t.Helper()
+	var a approved
+	answer := p.want(who, http.MethodPost, "/admin/v1/acts/"+id+"/approve", `{"digest":"`+digest+`"}`, http.StatusOK)
+	if err := json.Unmarshal(answer, &a); err != nil {
+		p.f.t.Fatal(err)
+	}
+	return a
 }
 
 // propose makes the first call of an act of two persons.

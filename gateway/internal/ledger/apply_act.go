@@ -72,7 +72,7 @@ func (x *tx) decideAct(now time.Time, c *DecideAct) Outcome {
 		return refuse(policy.CodeWrongState)
 	case a.Digest != c.Digest:
 		return refuse(policy.CodeConflict)
-	case !x.may(c.By, a.Needs) || c.Approve && !x.second(a, c.By):
+	case !x.may(c.By, a.Needs) || c.Approve && !x.both(a.By, c.By, a.Needs):
 		return refuse(policy.CodeForbidden)
 	}
 	a.Second, a.Decided, a.State = c.By, now, ActRejected
@@ -83,13 +83,6 @@ func (x *tx) decideAct(now time.Time, c *DecideAct) Outcome {
 	x.keepAct(a, now.Add(actKept))
 	x.note(now, a.line(event, c.By, auditlog.ResultDone))
 	return Outcome{ID: a.ID}
-}
-
-// second tells whether somebody may be the second person: another name and another key, and the first one still may.
-func (x *tx) second(a *ActRecord, by string) bool {
-	one, two := get(x, x.l.operators, a.By), get(x, x.l.operators, by)
-	return one != nil && two != nil && a.By != by && x.may(a.By, a.Needs) &&
-		string(one.Registration.Public) != string(two.Registration.Public)
 }
 
 func (x *tx) endAct(now time.Time, a *ActRecord, c *DecideAct) Outcome {

@@ -11,6 +11,7 @@ import (
 	"gongji/federation"
 	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/money"
+	"gongji/gateway/internal/operator"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/wire/wirepb"
 )
@@ -480,7 +481,7 @@ func (x *tx) forceRelease(now time.Time, c *ForceRelease) Outcome {
 	if h == nil {
 		return refuse(policy.CodeNotFound)
 	}
-	if c.Second != "" && c.Second == c.Operator {
+	if c.Second != "" && c.Second == c.Operator || !x.both(c.Operator, c.Second, operator.Operate) {
 		return refuse(policy.CodeForbidden)
 	}
 	actions, code := h.Force(now, c.Operator)

@@ -30,6 +30,10 @@ func (x *tx) dispatchKeys(now time.Time, cmd Command) (Outcome, bool) {
 		return x.stageRotation(now, c), true
 	case *RotatePage:
 		return x.rotatePage(now, c), true
+	case *DestroyKey:
+		return x.destroyKey(now, c), true
+	case *KeyDestroyed:
+		return x.keyDestroyed(now, c), true
 	}
 	return Outcome{}, false
 }
@@ -45,7 +49,7 @@ func (x *tx) nameKeys(c *NameKeys) {
 		use KeyUse
 		id  string
 	}{{KeyToken, c.Token}, {KeyData, c.Data}, {KeyEvidence, c.Evidence}} {
-		if k.InForce(n.use) == "" && short(idMax, n.id) {
+		if k.InForce(n.use) == "" && short(idMax, n.id) && x.l.gone[n.id] == nil {
 			k.setInForce(n.use, n.id)
 		}
 	}
@@ -58,7 +62,7 @@ func (x *tx) startRotation(now time.Time, c *StartRotation) Outcome {
 		return refuse(policy.CodeWrongState)
 	}
 	old := k.InForce(c.Use)
-	if !c.Use.Valid() || c.New == "" || c.New == old || old == "" || !short(idMax, c.New) {
+	if !c.Use.Valid() || c.New == "" || c.New == old || old == "" || !short(idMax, c.New) || x.l.gone[c.New] != nil {
 		return refuse(policy.CodeInvalidRequest)
 	}
 	k.Rotation = RotationRecord{

@@ -45,10 +45,25 @@ func (x *tx) officers() int {
 	return n
 }
 
-// officer tells whether a name is that of a security officer who may come in.
+// may tells whether a name is that of an operator who may come in and has a duty.
 func (x *tx) may(name string, d operator.Duty) bool {
 	o := get(x, x.l.operators, name)
 	return o != nil && o.State == OperatorActive && o.Role.Has(d)
+}
+
+// both tells whether two names are those of two persons who each have a duty. A region that knows no operators asks
+// nobody who he is: a testnet.
+func (x *tx) both(one, two string, d operator.Duty) bool {
+	a, b := get(x, x.l.operators, one), get(x, x.l.operators, two)
+	if a == nil || b == nil {
+		known := false
+		x.operators(func(*OperatorRecord) bool {
+			known = true
+			return false
+		})
+		return !known
+	}
+	return one != two && string(a.Registration.Public) != string(b.Registration.Public) && x.may(one, d) && x.may(two, d)
 }
 
 // putOperator takes an operator in, or changes one. Nobody gives himself anything, two officers agree, one key is one

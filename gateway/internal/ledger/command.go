@@ -122,7 +122,8 @@ func newCommand(k Kind) Command {
 		return newLifeCommand(k)
 	case KindRegisterPlatform, KindRevokePlatform, KindSpendNonce:
 		return newPlatformCommand(k)
-	case KindNameKeys, KindStartRotation, KindConfirmKey, KindStageRotation, KindRotatePage:
+	case KindNameKeys, KindStartRotation, KindConfirmKey, KindStageRotation, KindRotatePage, KindDestroyKey,
+		KindKeyDestroyed:
 		return newKeysCommand(k)
 	case KindLed, KindCutArchive, KindSealArchive, KindDropArchive:
 		return newArchiveCommand(k)

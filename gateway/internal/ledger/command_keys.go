@@ -2,18 +2,22 @@ package ledger
 
 import "gongji/gateway/internal/record"
 
-// The kinds of the rotation of keys at rest.
+// The kinds of the rotation of keys at rest, and of the end of any key.
 const (
 	KindNameKeys      Kind = 50
 	KindStartRotation Kind = 51
 	KindConfirmKey    Kind = 52
 	KindStageRotation Kind = 53
 	KindRotatePage    Kind = 54
+	KindDestroyKey    Kind = 55
+	KindKeyDestroyed  Kind = 56
 )
 
 // newKeysCommand makes an empty command of one of these kinds.
 func newKeysCommand(k Kind) Command {
-	for _, c := range []Command{new(NameKeys), new(StartRotation), new(ConfirmKey), new(StageRotation)} {
+	for _, c := range []Command{
+		new(NameKeys), new(StartRotation), new(ConfirmKey), new(StageRotation), new(DestroyKey), new(KeyDestroyed),
+	} {
 		if c.Kind() == k {
 			return c
 		}

@@ -56,6 +56,7 @@ const (
 	keyStatement = 's'
 	keyKeys      = 'U' // → KeysRecord
 	keyTokens    = 'T' // generation (from 1), token of a person → person number
+	keyDestroyed = 'D' // id of a key → DestroyedKey
 	// KeyBook is the prefix of the region's Book.
 	KeyBook = 'B'
 )

@@ -99,8 +99,9 @@ type Ledger struct {
 	// renewed is the index of tokens of every generation but the first.
 	renewed *table[tokenRecord, *tokenRecord]
 	nonces  nonces
-	keys    map[string]*PlatformKey // never changed, only replaced
-	rest    KeysRecord              // the region's own keys at rest
+	keys    map[string]*PlatformKey  // never changed, only replaced
+	rest    KeysRecord               // the region's own keys at rest
+	gone    map[string]*DestroyedKey // never changed, only replaced
 	audit   *table[AuditHead, *AuditHead]
 
 	operators *table[OperatorRecord, *OperatorRecord]
@@ -123,6 +124,7 @@ type InForce struct {
 	Self      federation.Region
 	Platforms map[string]*PlatformKey // by key id
 	Keys      KeysRecord
+	Destroyed map[string]*DestroyedKey // by key id: what no node may have any more
 }
 
 // PairOpen reports whether new holds may begin between this region and a peer: by the directory, and by the pairs that
@@ -156,7 +158,9 @@ func (l *Ledger) InForce() InForce {
 }
 
 func (l *Ledger) publish() {
-	l.inForce.Store(&InForce{Rules: l.rules, Directory: l.dir, Self: l.cfg.Self, Platforms: l.keys, Keys: l.rest.clone()})
+	l.inForce.Store(&InForce{
+		Rules: l.rules, Directory: l.dir, Self: l.cfg.Self, Platforms: l.keys, Keys: l.rest.clone(), Destroyed: l.gone,
+	})
 	l.changed = false
 }
 
@@ -330,6 +334,9 @@ func (l *Ledger) Reset(r consensus.Reader) error {
 		return err
 	}
 	if l.rest, err = readKeys(r); err != nil {
+		return err
+	}
+	if l.gone, err = readDestroyed(r); err != nil {
 		return err
 	}
 	if l.keys, err = readPlatforms(r); err != nil {

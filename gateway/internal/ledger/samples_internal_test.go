@@ -266,7 +266,7 @@ func sampleRecords() []sample {
 		of("order", orderRecord{[]string{"g-1", "g-2"}}),
 		of("outcome", Outcome{policy.CodeConflict, true, "p-1", "/amount", "detail", "说明"}),
 	}
-	out = append(append(out, samplePremiums()...), sampleKeys())
+	out = append(append(out, samplePremiums()...), sampleKeys(), sampleDestroyed())
 	out = append(out, operatorRecords()...)
 	out = append(out, sampleArchives()...)
 	for _, c := range sampleCommands() {

@@ -18,6 +18,8 @@ func keysCommands() []Command {
 			[]MovedToken{{sampleHash(1), sampleHash(2), sampleHash(3)}},
 			[]Resealed{{[]byte("key"), 1, sampleHash(4), []byte("sealed")}},
 		},
+		&DestroyKey{"data-1", "data", "li", "wang", "over"},
+		&KeyDestroyed{"data-1", "node-1", KeyEndAbsent},
 	}
 }
 
@@ -29,5 +31,11 @@ func sampleKeys() sample {
 			StepPersons, []byte("a"), 9, 8,
 			"li", sampleTime(1), sampleTime(2), sampleTime(3), sampleTime(4),
 		},
+	})
+}
+
+func sampleDestroyed() sample {
+	return of("destroyed key", DestroyedKey{
+		"data-1", "data", "li", "wang", "over", sampleTime(1), []NodeEnd{{"node-1", KeyEndDestroyed, sampleTime(2)}},
 	})
 }

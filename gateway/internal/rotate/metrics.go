@@ -13,6 +13,8 @@ type Metrics struct {
 	seen    prometheus.Gauge
 	stalled prometheus.Gauge
 	lacking prometheus.Gauge
+
+	toDestroy prometheus.Gauge
 }
 
 // NewMetrics makes the gauges and registers them.
@@ -33,8 +35,11 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		lacking: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "gongji_keys_missing", Help: "Keys in force that this node does not have.",
 		}),
+		toDestroy: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gongji_keys_to_destroy", Help: "Keys that two officers had destroyed and that this node still has.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{m.stage, m.records, m.seen, m.stalled, m.lacking} {
+	for _, c := range []prometheus.Collector{m.stage, m.records, m.seen, m.stalled, m.lacking, m.toDestroy} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

@@ -65,6 +65,8 @@ type Rotator struct {
 	pending   bool   // it has been seen under way, or done within Stalled
 	stalled   uint64 // the rotation whose standing still was told
 	reason    string // why the last page was not made
+	carried   int    // orders to destroy a key that were looked at
+	carriedAt time.Time
 }
 
 // New checks Deps and makes a Rotator. It starts nothing.
@@ -95,8 +97,12 @@ func (r *Rotator) Run(ctx context.Context) error {
 
 // look does what is to be done now.
 func (r *Rotator) look(ctx context.Context) error {
-	k := r.Ledger.InForce().Keys
+	state := r.Ledger.InForce()
+	k := state.Keys
 	r.Metrics.show(&k)
+	if err := r.carryOut(ctx, state.Destroyed); err != nil && !errors.Is(err, consensus.ErrNoLeader) && ctx.Err() == nil {
+		r.Logger.LogAttrs(ctx, slog.LevelWarn, "a destruction of keys waits", slog.String("error", err.Error()))
+	}
 	r.tryKeys(ctx, &k)
 	lead, _ := r.Log.Leadership()
 	under, on := k.UnderWay()
@@ -330,30 +336,16 @@ func (r *Rotator) keys(ctx context.Context) (ledger.KeysRecord, error) {
 	return k, err
 }
 
-// MayDestroy returns nil if nothing that this region needs can be read or found only with a key: ErrNeeded with the
-// reason else. Keys of other uses are not its business. What the evidence keeps of persons is unreadable afterwards;
-// its digests stay.
+// MayDestroy returns nil if this region needs a key no more: ErrNeeded with the reason else. What the evidence keeps of
+// persons is unreadable afterwards; its digests stay.
 func (r *Rotator) MayDestroy(ctx context.Context, use crypto.Use, id string) error {
-	k, err := r.keys(ctx)
-	if err != nil {
+	state := r.Ledger.InForce()
+	var err error
+	if state.Keys, err = r.keys(ctx); err != nil {
 		return err
 	}
-	return Needed(&k, use, id)
-}
-
-// Needed is MayDestroy for a state that was read.
-func Needed(k *ledger.KeysRecord, use crypto.Use, id string) error {
-	if !ledger.KeyUse(use).Valid() {
-		return nil
-	}
-	under, on := k.UnderWay()
-	switch {
-	case k.InForce(ledger.KeyUse(use)) == id:
-		return fmt.Errorf("%w: %s is in force", ErrNeeded, id)
-	case on && (under.Old == id || under.New == id):
-		return fmt.Errorf("%w: %s is being rotated", ErrNeeded, id)
-	case use == crypto.UseData && !k.Resealed:
-		return fmt.Errorf("%w: persons may be sealed under %s until a rotation of the data key has ended", ErrNeeded, id)
+	if why := state.Needed(string(use), id, r.Now()); why != "" {
+		return fmt.Errorf("%w: %s: %s", ErrNeeded, id, why)
 	}
 	return nil
 }

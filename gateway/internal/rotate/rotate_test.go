@@ -142,17 +142,27 @@ func (w *world) rotated(r *regiontest.Region, use ledger.KeyUse) {
 	}
 }
 
-// destroyed destroys an old data key on every node, as nothing needs it any more: payments go on.
+// destroyed has an old data key destroyed on every node, as nothing needs it any more, by one entry of the log and
+// whoever leads: payments go on.
 func (w *world) destroyed(r *regiontest.Region, id string) {
 	w.t.Helper()
 	for _, n := range r.Nodes {
 		if p := progress(w.t, n); !slices.Contains(p.Destroyable, id) {
 			w.t.Errorf("%s may not be destroyed: %+v", id, p)
 		}
-		if err := n.Ring.Destroy(id, crypto.Order{Who: "li", Reason: "rotated"}); err != nil {
-			w.t.Error(err)
-		}
 	}
+	order := &ledger.DestroyKey{ID: id, Use: string(crypto.UseData), Reason: "rotated"}
+	if o := raw(w.t, r, order); o.Code != "" {
+		w.t.Fatalf("%+v", o)
+	}
+	change(w.t, r)
+	until(w.t, "every node has destroyed it and said so", func() bool {
+		return !slices.ContainsFunc(r.Nodes, func(n *regiontest.Node) bool {
+			ids, err := n.Ring.IDs(crypto.UseData)
+			said := r.Nodes[0].Ledger.InForce().Destroyed[id].At(n.Log.Status().ID)
+			return err != nil || slices.Contains(ids, id) || said != ledger.KeyEndDestroyed
+		})
+	})
 }
 
 // TestOldLeadersCommand: a command that was made before a rotation and applies after it does nothing, whether its
