@@ -40,7 +40,7 @@ func TestExplainedByWhatWasKnown(t *testing.T) {
 	f := newField(t, shanghai)
 	payer, child := insured(shanghai, 911, "郑一", "5000.00"), insured(shanghai, 912, "郑小", "0.00")
 	child.Scheme = "390"
-	m := &marked{payer: person(shanghai, payer), child: person(shanghai, child)}
+	m := &household{payer: person(shanghai, payer), child: person(shanghai, child)}
 	p := f.places(shanghai, 1, payer, child)[0]
 	startAll(t, p)
 	at := ask(t, p)

@@ -6,7 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -26,50 +26,30 @@ import (
 // holderDir names, for the child process, the folder of the node whose log and state it holds open.
 const holderDir = "GONGJI_TEST_HOLDER_DIR"
 
-// strange is a name that stands in no program: a core dump of this test's own binary must not have it by itself.
-func strange(t *testing.T) string {
-	t.Helper()
-	b := make([]byte, 8)
-	if _, err := rand.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	name := "司徒"
-	for i := range 3 {
-		name += string(rune(0x4e00 + (int(b[2*i])<<8|int(b[2*i+1]))%0x5000))
-	}
-	return name
-}
-
 // TestCoreDump: a process that holds the log and the state of a node open, has read all of both and has no key
 // is dumped by gdb's gcore. No clear identity is in the dump; masked ones are, so it was the right place to look.
 func TestCoreDump(t *testing.T) {
 	t.Parallel()
-	f := newField(t, beijing, shanghai)
-	payer, remote := insured(shanghai, 911, strange(t), "5000.00"), insured(beijing, 913, strange(t), "5000.00")
-	child := insured(beijing, 912, strange(t), "0.00")
-	child.Scheme = "390"
-	m := &marked{payer: person(shanghai, payer), child: person(beijing, child), remote: person(beijing, remote)}
-	sh, bj := f.places(shanghai, 3, payer), f.places(beijing, 3, child, remote)
-	m.nodes = append(append(m.nodes, sh...), bj...)
-	startAll(t, m.nodes...)
-	m.sh, m.bj = ask(t, sh...), ask(t, bj...)
-	m.live(t)
-	m.afterwards(t)
+	m := tell(t)
+	if err := m.Tell(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, p := range m.nodes {
 		p.stop()
 	}
-	control := child.IDNumber[:6] + "********" + child.IDNumber[14:]
-	h := newHunt(t, control, payer.IDNumber, payer.Name, child.IDNumber, child.Name, remote.IDNumber, remote.Name)
-	for _, p := range []*place{sh[0], bj[0]} {
-		h.look("core", p.cfg.NodeID, coreOf(t, p.cfg))
+	for _, p := range []*place{m.nodes[0], m.nodes[3]} {
+		m.dumped(t, p.cfg)
 	}
-	if h.found["core"] != 2 {
-		t.Errorf("the masked number is in %d of 2 dumps", h.found["core"])
+	for _, found := range m.hunt.Findings() {
+		t.Error(found)
+	}
+	if m.hunt.Found("core") < 2 {
+		t.Error("not even the masked number is in both dumps")
 	}
 }
 
-// coreOf starts a process that holds a stopped node's log and state, and dumps it.
-func coreOf(t *testing.T, c config.Config) []byte {
+// dumped starts a process that holds a stopped node's log and state, and hunts in its dump.
+func (m *told) dumped(t *testing.T, c config.Config) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHoldOpen$", "-test.v")
 	cmd.Env = append(os.Environ(), holderDir+"="+c.DataDir)
@@ -102,11 +82,13 @@ func coreOf(t *testing.T, c config.Config) []byte {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the holder: %v", err)
 	}
-	data, err := os.ReadFile(base + "." + strconv.Itoa(cmd.Process.Pid))
+	core, err := os.Open(base + "." + strconv.Itoa(cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
+	if err = errors.Join(m.hunt.Stream("core", c.NodeID, core), core.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestHoldOpen is the child process of TestCoreDump, and nothing by itself: it opens log and state without any key,

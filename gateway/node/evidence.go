@@ -27,8 +27,8 @@ func (n *Node) openArchives() error {
 		Region: federation.Region(n.cfg.Region), Log: n.log, Ledger: n.ledger, Sealer: n.sealer,
 		Dir:  cmp.Or(n.cfg.Evidence.ArchiveDir, filepath.Join(n.cfg.DataDir, evidenceFolder)),
 		Keep: time.Duration(n.cfg.Evidence.KeepDays) * 24 * time.Hour,
-		Many: uint64(n.cfg.Evidence.ArchiveMessages), //nolint:gosec // validated
-		Now:  n.deps.Clock, Logger: n.deps.Logger, Audit: n.noted, Registerer: n.registry,
+		Many: uint64(n.cfg.Evidence.ArchiveMessages), Every: cmp.Or(n.deps.ArchiveEvery, archivist.LookStandard), //nolint:gosec // validated
+		Now: n.deps.Clock, Logger: n.deps.Logger, Audit: n.noted, Registerer: n.registry,
 	})
 	return err
 }

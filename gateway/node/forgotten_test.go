@@ -9,6 +9,7 @@ import (
 	"gongji/crypto"
 	"gongji/gateway/internal/rotate"
 	"gongji/gateway/internal/vault"
+	"gongji/gateway/marked"
 )
 
 // TestDiskForgets: when the token key has been rotated, no table of the state, deleted versions included, and no
@@ -48,18 +49,18 @@ func TestDiskForgets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHunt(t, string(fresh.Token[:]))
-	h.counts = true
-	h.marks["number"], h.marks["name"] = [][]byte{gone.Token[:]}, [][]byte{gone.Name[:]}
+	h := marked.NewHunt(string(fresh.Token[:]), string(gone.Token[:]), string(gone.Name[:]))
 	for _, n := range nodes {
 		n.stop()
-		h.files(n.cfg.DataDir)
-	}
-	for _, place := range []string{"state", "snapshots", "tables"} {
-		if h.found[place] == 0 || h.clear[place] > 0 {
-			t.Errorf("%s: %d places with the new token, %d with the old one", place, h.found[place], h.clear[place])
+		if err := h.Files(n.cfg.DataDir); err != nil {
+			t.Fatal(err)
 		}
 	}
-	t.Logf("files that name an old token as the bound of a table that is gone: %d", h.clear["files"])
-	t.Logf("segments of the log that still have an old token: %d", h.clear["log"])
+	for _, place := range []string{"state", "snapshots", "tables"} {
+		if h.Found(place) == 0 || h.Clear(place) > 0 {
+			t.Errorf("%s: %d places with the new token, %d with the old one", place, h.Found(place), h.Clear(place))
+		}
+	}
+	t.Logf("files that name an old token as the bound of a table that is gone: %d", h.Clear("files"))
+	t.Logf("segments of the log that still have an old token: %d", h.Clear("log"))
 }

@@ -252,6 +252,13 @@ func (p *place) admin(method, path string) (int, []byte) {
 	return w.Code, w.Body.Bytes()
 }
 
+// get asks a node's API.
+func (p *place) get(path string) []byte {
+	w := httptest.NewRecorder()
+	p.node.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
+	return w.Body.Bytes()
+}
+
 // operator asks the operators' API with a body.
 func (p *place) operator(path, body string) int {
 	w := httptest.NewRecorder()

@@ -47,7 +47,7 @@ func TestJava(t *testing.T) {
 	f := newField(t, beijing, shanghai)
 	child, payer := insured(beijing, 922, "司徒丁", "0.00"), insured(beijing, 923, "上官戊", "5000.00")
 	child.Scheme = "390"
-	m := &marked{child: person(beijing, child), remote: person(beijing, payer)}
+	m := &household{child: person(beijing, child), remote: person(beijing, payer)}
 	key, other := filepath.Join(f.dir, "platform.pem"), filepath.Join(f.dir, "other.pem")
 	public, err := j.run("key", key)
 	if err != nil {

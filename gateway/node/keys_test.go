@@ -99,7 +99,7 @@ func TestKeysInAModule(t *testing.T) {
 	child := insured(beijing, 912, "郑二", "0.00")
 	child.Scheme = "390"
 	remote := insured(beijing, 913, "郑三", "5000.00")
-	m := &marked{payer: person(shanghai, payer), child: person(beijing, child), remote: person(beijing, remote)}
+	m := &household{payer: person(shanghai, payer), child: person(beijing, child), remote: person(beijing, remote)}
 	keysOfSh, keysOfBj := f.module(shanghai), f.module(beijing)
 	sh, bj := f.places(shanghai, 1, payer)[0], f.places(beijing, 1, child, remote)[0]
 	sh.onModule(keysOfSh)

@@ -72,6 +72,8 @@ type Deps struct {
 	Settle    settle.Timing
 	// Settled is how long a new signing key has been valid when this region takes it; 0 is federation.ClockSkewMax.
 	Settled time.Duration
+	// ArchiveEvery is how often a node looks after the archives of evidence; 0 is archivist.LookStandard.
+	ArchiveEvery time.Duration
 	// Silent serves no sockets: the API is asked through Handler.
 	Silent bool
 }

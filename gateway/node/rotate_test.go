@@ -184,7 +184,7 @@ func TestRotation(t *testing.T) {
 	f := newField(t, beijing, shanghai)
 	child, payer := insured(beijing, 912, "司徒乙", "0.00"), insured(beijing, 913, "上官丙", "5000.00")
 	child.Scheme = "390"
-	m := &marked{child: person(beijing, child), remote: person(beijing, payer)}
+	m := &household{child: person(beijing, child), remote: person(beijing, payer)}
 	m.nodes = []*place{f.places(shanghai, 1)[0], f.places(beijing, 1, child, payer)[0]}
 	for _, p := range m.nodes {
 		p.deps.Settled = settled

@@ -32,12 +32,14 @@ func fences() []fence {
 		{behind: "github.com/hashicorp/raft", only: []string{"consensus/raftlog"}, why: "only consensus/raftlog may"},
 		{
 			behind: "github.com/cockroachdb/pebble",
-			only:   []string{"consensus/raftlog", "consensus/consensustest", "gateway/node", "gateway/internal/simtest"},
-			why:    "the state is reached through consensus.Txn",
+			only: []string{
+				"consensus/raftlog", "consensus/consensustest", "gateway/node", "gateway/internal/simtest", "gateway/marked",
+			},
+			why: "the state is reached through consensus.Txn",
 		},
 		{
 			behind: "github.com/segmentio/kafka-go",
-			only:   []string{"federation/kafkabus", "federation/federationtest", "testnet"},
+			only:   []string{"federation/kafkabus", "federation/federationtest", "testnet", "gateway/marked"},
 			why:    "only federation/kafkabus and testnet may",
 		},
 		{

@@ -26,7 +26,9 @@ import (
 
 // Times and bounds.
 const (
-	lookEvery   = 10 * time.Second
+	// LookStandard is how often a node looks whether something is to be done.
+	LookStandard = 10 * time.Second
+
 	dropsAtOnce = 16 // commands that take evidence out of the state, in one look
 	folderMode  = 0o700
 )
@@ -40,6 +42,7 @@ type Deps struct {
 	Dir    string        // the folder of the files
 	Keep   time.Duration // evidence stays in the state at least that long after its cut
 	Many   uint64        // messages after which an archive is cut before the day is over
+	Every  time.Duration // between two looks, LookStandard mostly
 	Now    func() time.Time
 	Logger *slog.Logger
 	Audit  func(event string, attrs ...slog.Attr)
@@ -60,7 +63,7 @@ type Archivist struct {
 // New makes an Archivist. It starts nothing.
 func New(d Deps) (*Archivist, error) {
 	if !d.Region.Valid() || d.Log == nil || d.Ledger == nil || d.Sealer == nil || d.Dir == "" || d.Keep <= 0 ||
-		d.Many == 0 || d.Now == nil || d.Logger == nil || d.Audit == nil {
+		d.Many == 0 || d.Every <= 0 || d.Now == nil || d.Logger == nil || d.Audit == nil {
 		return nil, errors.New("archivist: not complete")
 	}
 	a := &Archivist{
@@ -80,7 +83,7 @@ func New(d Deps) (*Archivist, error) {
 
 // Run works until ctx ends. A disk that takes no file is told and tried again; nothing leaves the state meanwhile.
 func (a *Archivist) Run(ctx context.Context) error {
-	timer := time.NewTicker(lookEvery)
+	timer := time.NewTicker(a.Every)
 	defer timer.Stop()
 	for {
 		if err := a.Look(ctx); err != nil && ctx.Err() == nil {
