@@ -10,6 +10,7 @@ import (
 	"gongji/federation"
 	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/archivist"
+	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/payment"
 )
@@ -25,12 +26,25 @@ func (n *Node) openArchives() error {
 	var err error
 	n.archives, err = archivist.New(archivist.Deps{
 		Region: federation.Region(n.cfg.Region), Log: n.log, Ledger: n.ledger, Sealer: n.sealer,
-		Dir:  cmp.Or(n.cfg.Evidence.ArchiveDir, filepath.Join(n.cfg.DataDir, evidenceFolder)),
+		Dir: n.archiveDir(), Node: n.cfg.NodeID, Nodes: len(n.cfg.Peers),
 		Keep: time.Duration(n.cfg.Evidence.KeepDays) * 24 * time.Hour,
 		Many: uint64(n.cfg.Evidence.ArchiveMessages), Every: cmp.Or(n.deps.ArchiveEvery, archivist.LookStandard), //nolint:gosec // validated
 		Now: n.deps.Clock, Logger: n.deps.Logger, Audit: n.noted, Registerer: n.registry,
 	})
 	return err
+}
+
+// archiveDir is where this node's archives stand.
+func (n *Node) archiveDir() string {
+	return cmp.Or(n.cfg.Evidence.ArchiveDir, filepath.Join(n.cfg.DataDir, evidenceFolder))
+}
+
+// archiveFolder is where evidence is read that has left the state.
+func (n *Node) archiveFolder() evidence.Folder {
+	if n.deps.FS != nil {
+		return evidence.Folder{}
+	}
+	return evidence.Folder{Dir: n.archiveDir(), Hash: n.sealer.Hash}
 }
 
 // evidenceRoutes are the operators' calls about evidence.

@@ -287,7 +287,7 @@ func (n *Node) openSettle() error {
 		Self: n.self, Log: n.log, Ledger: n.ledger, Bus: n.bus, Sealer: n.sealer, Ring: n.sealer.ring, Vault: n.vault,
 		Tickets: evidence.NewTickets(n.self, n.sealer), Core: n.deps.Core, Now: n.deps.Clock, Random: n.deps.Random,
 		Logger: n.deps.Logger, Metrics: metrics, Timing: n.deps.Settle,
-		Audit: n.noted,
+		Audit: n.noted, Archives: n.archiveFolder(),
 	})
 	return err
 }

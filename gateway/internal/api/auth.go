@@ -71,9 +71,10 @@ func (p *Platform) usable(now time.Time) bool {
 // Signature is what a signed request leaves in its command.
 type Signature struct {
 	KeyID   string
-	At      time.Time // as the request says
-	Nonce   [16]byte  // digest of key id and nonce
-	Attempt uint64    // random for each arrival
+	At      time.Time      // as the request says
+	Nonce   [16]byte       // digest of key id and nonce
+	Attempt uint64         // random for each arrival
+	Request *SignedRequest // of a write: what was signed, to be kept as evidence; nil where it cannot be kept
 }
 
 // Bounds of the signing headers.
@@ -118,6 +119,7 @@ type claim struct {
 	nonce   []byte // what makes it one of its kind
 	message []byte
 	sig     []byte
+	request *SignedRequest // what of it is evidence
 }
 
 // refusedClaim is a refusal with a reason for the audit log, which the caller is not told.
@@ -151,6 +153,10 @@ func (a *auth) identify(r *http.Request, body []byte, op Operation) (Caller, *re
 	if c.sig, err = signatureOf(h.Get(headerSignature)); err != nil {
 		return Caller{}, &refusedClaim{policy.CodeUnauthenticated, "form", c.key.KeyID}
 	}
+	if op.Write {
+		sum := a.hash.Sum(body)
+		c.request = evidenceOf(r, sum, c.sig)
+	}
 	return a.judge(c, peerOf(r), op)
 }
 
@@ -176,7 +182,7 @@ func (a *auth) judge(c claim, at peer, op Operation) (Caller, *refusedClaim) {
 	if !op.Write && c.at.Before(a.term.began()) {
 		return wrong(policy.CodeStaleRequest, "before_term") // the nonces of another leader's reads are not known here
 	}
-	signed := Signature{KeyID: c.key.KeyID, At: c.at, Attempt: a.random()}
+	signed := Signature{KeyID: c.key.KeyID, At: c.at, Attempt: a.random(), Request: c.request}
 	sum := a.hash.Sum(append(append([]byte(c.key.KeyID), 0), c.nonce...))
 	copy(signed.Nonce[:], sum[:])
 	if code, reason := a.admit(c.key, &signed, now); code != "" {

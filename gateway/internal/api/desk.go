@@ -129,9 +129,10 @@ type Statements interface {
 
 // Traces tell how a payment of this region went, and prove it (R-27).
 type Traces interface {
-	Trace(ctx context.Context, id string) (client.Trace, error)
+	// Both answer not_found for a payment that another platform has asked for.
+	Trace(ctx context.Context, platform, id string) (client.Trace, error)
 	// Evidence is a bundle for `gateway evidence verify`: JSON, to be handed on byte for byte.
-	Evidence(ctx context.Context, id string) ([]byte, error)
+	Evidence(ctx context.Context, platform, id string) ([]byte, error)
 }
 
 // Info is what everybody may know.

@@ -247,6 +247,7 @@ func (f *Face) answerCall(ctx context.Context, op *operation, c *call) answer {
 			return f.refuseFor(ctx, op, refusal(err, false))
 		}
 	}
+	f.notKept(op, c.caller)
 	a, err := op.run(ctx, f, c)
 	if c.caller.Signed != nil && op.Write && (err != nil || a.replay) && settled(err) {
 		if spent := f.desk.Spend(ctx, *c.caller.Signed); spent != nil {

@@ -199,13 +199,13 @@ func bundleOf(id string) string {
 		`"proofs":[],"receipts":[],"own_word":[],"key_id":"k","signature":"AA=="}`
 }
 
-func (d *fakeDesk) Trace(ctx context.Context, id string) (client.Trace, error) {
+func (d *fakeDesk) Trace(ctx context.Context, _, id string) (client.Trace, error) {
 	good := true
 	event := client.TraceEvent{What: id, SignedBy: "350100", Verified: &good}
 	return client.Trace{Events: []client.TraceEvent{event}}, d.note(ctx, "Trace", id)
 }
 
-func (d *fakeDesk) Evidence(ctx context.Context, id string) ([]byte, error) {
+func (d *fakeDesk) Evidence(ctx context.Context, _, id string) ([]byte, error) {
 	return []byte(bundleOf(id)), d.note(ctx, "Evidence", id)
 }
 

@@ -11,7 +11,7 @@ func getTrace(ctx context.Context, f *Face, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	trace, err := f.desk.Trace(ctx, id)
+	trace, err := f.desk.Trace(ctx, c.caller.Platform, id)
 	if err != nil {
 		return answer{}, err
 	}
@@ -24,7 +24,7 @@ func getEvidence(ctx context.Context, f *Face, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	bundle, err := f.desk.Evidence(ctx, id)
+	bundle, err := f.desk.Evidence(ctx, c.caller.Platform, id)
 	if err != nil {
 		return answer{}, err
 	}

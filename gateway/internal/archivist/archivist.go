@@ -43,6 +43,8 @@ type Deps struct {
 	Keep   time.Duration // evidence stays in the state at least that long after its cut
 	Many   uint64        // messages after which an archive is cut before the day is over
 	Every  time.Duration // between two looks, LookStandard mostly
+	Node   string        // this node's name
+	Nodes  int           // of the region: evidence leaves the state only when a majority of them has its archive
 	Now    func() time.Time
 	Logger *slog.Logger
 	Audit  func(event string, attrs ...slog.Attr)
@@ -57,13 +59,15 @@ type Archivist struct {
 	newest  prometheus.Gauge
 	missing prometheus.Gauge
 	written uint64 // the newest whose file and seal are in the folder
+	told    bool   // the log has heard from this process what is in the folder
 	warned  uint64 // the newest that was found missing for good
 }
 
 // New makes an Archivist. It starts nothing.
 func New(d Deps) (*Archivist, error) {
 	if !d.Region.Valid() || d.Log == nil || d.Ledger == nil || d.Sealer == nil || d.Dir == "" || d.Keep <= 0 ||
-		d.Many == 0 || d.Every <= 0 || d.Now == nil || d.Logger == nil || d.Audit == nil {
+		d.Many == 0 || d.Every <= 0 || d.Node == "" || d.Nodes < 1 || d.Now == nil || d.Logger == nil ||
+		d.Audit == nil {
 		return nil, errors.New("archivist: not complete")
 	}
 	a := &Archivist{
@@ -130,7 +134,25 @@ func (a *Archivist) look(ctx context.Context, root *os.Root) error {
 			return err
 		}
 	}
-	return nil
+	return a.tell(ctx)
+}
+
+// tell tells the log how far this node's folder has come, when that is news: what the state forgets stands on a majority
+// of disks, so that a lost one loses no evidence. A process that begins tells it anew, since its disk may be another.
+func (a *Archivist) tell(ctx context.Context) error {
+	var said uint64
+	err := a.Log.ReadStale(func(r consensus.Reader) error {
+		all, err := a.Ledger.View(r).ArchiveHolders()
+		said = all[a.Node]
+		return err
+	})
+	if err != nil || said == a.written || said > a.written && a.told {
+		return err
+	}
+	if err = a.propose(ctx, &ledger.HoldArchives{Node: a.Node, Through: a.written}); err == nil {
+		a.told = true
+	}
+	return err
 }
 
 // archives are those from the newest that is written on.
@@ -202,9 +224,9 @@ func (a *Archivist) bring(
 	}
 	a.written = max(a.written, rec.No)
 	a.newest.Set(float64(a.written))
-	if leads && !rec.Gone && a.Now().Sub(rec.Cut) > a.Keep {
+	if leads && !rec.Gone && a.Now().Sub(rec.Cut) > a.Keep && a.safe(rec.No) {
 		for range dropsAtOnce {
-			if err := a.propose(ctx, &ledger.DropArchive{No: rec.No}); err != nil {
+			if err := a.propose(ctx, &ledger.DropArchive{No: rec.No, Need: a.need()}); err != nil {
 				return err
 			}
 		}
@@ -217,9 +239,9 @@ func (a *Archivist) bring(
 func (a *Archivist) have(
 	ctx context.Context, root *os.Root, rec *ledger.ArchiveRecord, previous [federation.HashSize]byte,
 ) (bool, error) {
-	_, err := root.Stat(evidence.ArchiveName(rec.No))
+	err := a.whole(root, rec)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && rec.Gone:
+	case errors.Is(err, fs.ErrNotExist) && (rec.Gone || rec.Dropping):
 		if rec.No > a.warned {
 			a.warned = rec.No
 			a.missing.Inc()
@@ -237,11 +259,77 @@ func (a *Archivist) have(
 	if !rec.Sealed() {
 		return true, nil
 	}
+	if err := a.index(root, rec.No); err != nil {
+		return false, err
+	}
 	data, err := evidence.EncodeSeal(a.Region, rec)
 	if err != nil {
 		return false, err
 	}
-	return true, whole(root, evidence.SealName(rec.No), func(f *os.File) error {
+	return true, put(root, evidence.SealName(rec.No), func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+// safe reports whether a majority of the nodes have an archive; the state asks again before it drops anything.
+func (a *Archivist) safe(no uint64) bool {
+	n := 0
+	err := a.Log.ReadStale(func(r consensus.Reader) error {
+		all, err := a.Ledger.View(r).ArchiveHolders()
+		for _, through := range all {
+			if through >= no {
+				n++
+			}
+		}
+		return err
+	})
+	return err == nil && n >= a.need()
+}
+
+// need is a majority of the region's nodes.
+func (a *Archivist) need() int { return a.Nodes/2 + 1 }
+
+// whole looks whether an archive's file is there, and the first time that this process meets it, whether it is the one
+// that was sealed. One that is not, and that the state can still give, is put aside: fs.ErrNotExist.
+func (a *Archivist) whole(root *os.Root, rec *ledger.ArchiveRecord) error {
+	name := evidence.ArchiveName(rec.No)
+	f, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	if !rec.Sealed() || rec.Gone || rec.Dropping || rec.No <= a.written {
+		return f.Close()
+	}
+	digest, err := evidence.ArchiveDigest(f, a.Sealer.Hash)
+	if err = errors.Join(err, f.Close()); err == nil && digest == rec.Digest {
+		return nil
+	}
+	a.Audit("archive_differs", slog.Uint64("archive", rec.No), slog.String("reason", "file"))
+	if err = root.Rename(name, name+".bad"); err != nil {
+		return err
+	}
+	return fs.ErrNotExist
+}
+
+// index makes the index of an archive unless it is there. It is no evidence, and can be made again whenever it is lost.
+func (a *Archivist) index(root *os.Root, no uint64) error {
+	if _, err := root.Stat(evidence.IndexName(no)); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := root.Open(evidence.ArchiveName(no))
+	if err != nil {
+		return fmt.Errorf("archivist: %w", err)
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	data, err := evidence.MakeIndex(f, st.Size(), a.Sealer.Hash)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("archivist: index of archive %d: %w", no, err)
+	}
+	return put(root, evidence.IndexName(no), func(f *os.File) error {
 		_, err := f.Write(data)
 		return err
 	})
@@ -259,7 +347,7 @@ func (a *Archivist) write(
 	root *os.Root, rec *ledger.ArchiveRecord, previous [federation.HashSize]byte,
 ) (result, error) {
 	var out result
-	err := whole(root, evidence.ArchiveName(rec.No), func(f *os.File) error {
+	err := put(root, evidence.ArchiveName(rec.No), func(f *os.File) error {
 		var err error
 		out, err = a.writeTo(f, rec, previous)
 		if err == nil && rec.Sealed() && out.digest != rec.Digest {
@@ -306,8 +394,8 @@ func (a *Archivist) seal(
 	})
 }
 
-// whole writes a file so that it is there with all of its content or not at all.
-func whole(root *os.Root, name string, write func(*os.File) error) error {
+// put writes a file so that it is there with all of its content or not at all.
+func put(root *os.Root, name string, write func(*os.File) error) error {
 	part := name + ".part"
 	f, err := root.Create(part)
 	if err != nil {
@@ -323,5 +411,9 @@ func whole(root *os.Root, name string, write func(*os.File) error) error {
 	if err = root.Rename(part, name); err != nil {
 		return fmt.Errorf("archivist: %w", err)
 	}
-	return nil
+	dir, err := root.Open(".")
+	if err != nil {
+		return fmt.Errorf("archivist: %w", err)
+	}
+	return errors.Join(dir.Sync(), dir.Close()) // the name is on the disk too before anybody is told so
 }

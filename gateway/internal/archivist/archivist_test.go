@@ -46,7 +46,8 @@ func begin(t *testing.T, act func(r *region)) {
 			dir := filepath.Join(folder, string(rune('a'+i)))
 			a, err := archivist.New(archivist.Deps{
 				Region: regiontest.Shanghai, Log: n.Log, Ledger: n.Ledger, Sealer: r.sh.Sealer, Dir: dir, Keep: keep,
-				Many: 1, Every: archivist.LookStandard, Now: time.Now, Logger: n.Logger(), Audit: func(string, ...slog.Attr) {},
+				Node: dir, Nodes: len(r.sh.Nodes), Many: 1, Every: archivist.LookStandard, Now: time.Now,
+				Logger: n.Logger(), Audit: func(string, ...slog.Attr) {},
 			})
 			if err != nil {
 				t.Fatal(err)

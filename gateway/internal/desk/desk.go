@@ -158,6 +158,10 @@ func request(key api.RequestKey) ledger.Request {
 	r := ledger.Request{Platform: key.Platform, ID: key.ID, Digest: key.Digest}
 	if key.Signed != nil {
 		signed := signature(*key.Signed)
+		if s := key.Signed.Request; s != nil {
+			kept := ledger.SignedRequest(*s)
+			signed.Request = &kept
+		}
 		r.Signed = &signed
 	}
 	return r

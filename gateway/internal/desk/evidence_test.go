@@ -50,7 +50,7 @@ func TestEvidence(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
 		p, grandson := captured(t, w)
-		data, err := w.sh.Desk.Evidence(t.Context(), p.PaymentID)
+		data, err := w.sh.Desk.Evidence(t.Context(), "test", p.PaymentID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestEvidence(t *testing.T) {
 				t.Fatalf("byte %d of %d can be changed: %q", i, len(data), data[max(0, i-20):min(len(data), i+20)])
 			}
 		}
-		_, err = w.bj.Desk.Evidence(t.Context(), p.PaymentID)
+		_, err = w.bj.Desk.Evidence(t.Context(), "test", p.PaymentID)
 		refused(t, err, policy.CodeNotFound)
 	})
 }
@@ -102,7 +102,7 @@ func TestEvidenceSignedAgain(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
 		p, _ := captured(t, w)
-		data, err := w.sh.Desk.Evidence(t.Context(), p.PaymentID)
+		data, err := w.sh.Desk.Evidence(t.Context(), "test", p.PaymentID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestEvidenceOfRevokedKey(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
 		p, _ := captured(t, w)
-		data, err := w.sh.Desk.Evidence(t.Context(), p.PaymentID)
+		data, err := w.sh.Desk.Evidence(t.Context(), "test", p.PaymentID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestTrace(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
 		p, _ := captured(t, w)
-		trace, err := w.sh.Desk.Trace(t.Context(), p.PaymentID)
+		trace, err := w.sh.Desk.Trace(t.Context(), "test", p.PaymentID)
 		if err != nil || len(trace.Missing) > 0 {
 			t.Fatalf("%+v, %v", trace.Missing, err)
 		}
@@ -218,7 +218,7 @@ func TestTrace(t *testing.T) {
 				t.Errorf("no %q in %v", want, seen)
 			}
 		}
-		_, err = w.fz.Desk.Trace(t.Context(), p.PaymentID)
+		_, err = w.fz.Desk.Trace(t.Context(), "test", p.PaymentID)
 		refused(t, err, policy.CodeNotFound)
 	})
 }

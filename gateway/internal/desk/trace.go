@@ -3,6 +3,7 @@ package desk
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"gongji/federation"
 	"gongji/gateway/client"
+	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
@@ -23,9 +25,27 @@ import (
 const traceEventsMax = 1000
 
 // Trace is a payment's way through all regions: what this region recorded, and what each region of a leg
-// recorded of its part. A region that does not answer is named.
-func (d *Desk) Trace(ctx context.Context, id string) (client.Trace, error) {
+// recorded of its part. A region that does not answer, or has not everything at hand, is named. A platform asks for its
+// own payments.
+func (d *Desk) Trace(ctx context.Context, platform, id string) (client.Trace, error) {
+	if err := d.view(ctx, func(v ledger.View) error { return d.own(v, platform, id) }); err != nil {
+		return client.Trace{}, err
+	}
 	return d.trace(ctx, id, false)
+}
+
+// own refuses a payment that a platform did not ask for: to it, it does not exist. Where requests are unsigned, on a
+// testnet, nobody knows whose a payment is, and everybody sees it.
+func (d *Desk) own(v ledger.View, platform, id string) error {
+	p, err := v.Payment(id)
+	if err != nil {
+		return err
+	}
+	if p == nil || p.Request.Platform != platform && platform != api.UnsignedPlatform &&
+		p.Request.Platform != api.UnsignedPlatform {
+		return d.refusal(policy.CodeNotFound)
+	}
+	return nil
 }
 
 // TraceAnywhere is Trace for operators, who may ask at a payer's home too: there it has what that home recorded, and
@@ -70,8 +90,15 @@ func (d *Desk) trace(ctx context.Context, id string, anywhere bool) (client.Trac
 		if regions, err = d.others(v, id, anywhere); err != nil {
 			return err
 		}
-		own, err = d.Settle.Trace(v, id, "")
-		return err
+		said, err := d.Settle.Recorded(v, id)
+		if err != nil {
+			return err
+		}
+		own, err = d.Settle.Trace(v, said, id, "")
+		if len(said.Missing()) > 0 {
+			out.Missing = append(out.Missing, string(d.Self))
+		}
+		return errors.Join(err, said.Close())
 	})
 	if err != nil {
 		return out, err
@@ -121,10 +148,9 @@ func appendEvents(out []client.TraceEvent, region string, events []*wirepb.Trace
 }
 
 // Evidence is the bundle of a payment of this region.
-func (d *Desk) Evidence(ctx context.Context, id string) ([]byte, error) {
+func (d *Desk) Evidence(ctx context.Context, platform, id string) ([]byte, error) {
 	return d.EvidenceOf(ctx, id, false, func(v ledger.View) (bool, error) {
-		p, err := v.Payment(id)
-		return p != nil, err
+		return true, d.own(v, platform, id)
 	})
 }
 
@@ -145,27 +171,41 @@ func (d *Desk) EvidenceOf(
 		if err = d.ownTicket(v, b, opening); err != nil {
 			return err
 		}
-		if err = b.Collect(v, d.Settle.Sealer.Hash, opening); err != nil {
+		said, err := d.Settle.Recorded(v, subject)
+		if err != nil {
 			return err
 		}
-		events, err := d.Settle.Trace(v, subject, "")
-		for _, e := range events {
-			if e.GetMessageId() == "" {
-				b.OwnWord = append(b.OwnWord, evidence.Word{
-					Time: time.UnixMicro(e.GetTime()).UTC(), Node: e.GetNode(), What: e.GetWhat(), From: e.GetFromState(),
-					To: e.GetToState(),
-				})
-			}
-		}
-		return err
+		return errors.Join(d.collect(v, said, b, opening), said.Close())
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(b.Missing) > 0 {
+		d.Audit("evidence_incomplete", slog.String("subject", subject), slog.String("reason", "archive_missing"),
+			slog.Int("archives", len(b.Missing)))
 	}
 	if opening {
 		d.Audit("evidence_opened", slog.String("subject", subject))
 	}
 	return b.Sign(d.Settle.Sealer)
+}
+
+// collect puts what the region has into a bundle: what was signed, and what it says of itself.
+func (d *Desk) collect(v ledger.View, said *evidence.Reader, b *evidence.Bundle, opening bool) error {
+	if err := b.Collect(said, d.Settle.Sealer.Hash, opening); err != nil {
+		return err
+	}
+	b.Missing = said.Missing()
+	events, err := d.Settle.Trace(v, said, b.Subject, "")
+	for _, e := range events {
+		if e.GetMessageId() == "" {
+			b.OwnWord = append(b.OwnWord, evidence.Word{
+				Time: time.UnixMicro(e.GetTime()).UTC(), Node: e.GetNode(), What: e.GetWhat(), From: e.GetFromState(),
+				To: e.GetToState(),
+			})
+		}
+	}
+	return err
 }
 
 // ownTicket is the ticket of a payment whose hold requests did not leave this region.

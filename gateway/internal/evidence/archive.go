@@ -37,6 +37,7 @@ const (
 	lineReceived = "received"
 	lineSent     = "sent"
 	lineReceipt  = "receipt"
+	lineAsked    = "asked" // a platform's request; its peer is the region itself
 	lineEnd      = "end"
 )
 
@@ -69,6 +70,8 @@ type archiveLine struct {
 	ByNumber uint64 `json:"by_number,omitempty"`
 
 	Entries uint64 `json:"entries,omitempty"` // end
+
+	Asked *Request `json:"asked,omitempty"`
 }
 
 // archiveMessage is one message that a peer signed. The persons' salt is left out, as in every proof for others.
@@ -130,6 +133,9 @@ func (w *ArchiveWriter) Add(a *ledger.Archived) error {
 		r := a.Receipt
 		l.Kind, l.At, l.From, l.Forked = lineReceipt, &r.At, r.From, r.Forked
 		l.Header, l.Signature, l.ByEpoch, l.ByNumber = r.Header, r.Signature, r.Epoch, r.First
+	case a.Asked != nil:
+		r := requestOf(a.Asked)
+		l.Kind, l.Asked = lineAsked, &r
 	}
 	w.entries++
 	return w.line(l)
@@ -233,26 +239,56 @@ func readLines(
 	return last, entries, nil
 }
 
+// ArchiveDigest is what the digits of a file's last line must be, by its bytes alone: whether they are the sealed ones is
+// for the caller to see. Error: ErrArchive where a line's digits are not those of its content.
+func ArchiveDigest(in io.Reader, h federation.Hash) ([federation.HashSize]byte, error) {
+	var last [federation.HashSize]byte
+	scan := bufio.NewScanner(in)
+	scan.Buffer(make([]byte, 64<<10), lineMax)
+	for scan.Scan() {
+		raw := scan.Bytes()
+		if len(raw) <= lineDigits {
+			return last, fmt.Errorf("%w: %w", ErrArchive, errLine)
+		}
+		last = h(last[:], raw[lineDigits+1:])
+		if hex.EncodeToString(last[:]) != string(raw[:lineDigits]) {
+			return last, fmt.Errorf("%w: %w", ErrArchive, errLine)
+		}
+	}
+	return last, scan.Err()
+}
+
 var errLine = errors.New("is not as it was written")
 
 func readLine(
 	h federation.Hash, last [federation.HashSize]byte, raw []byte,
 ) (*archiveLine, [federation.HashSize]byte, error) {
-	const digits = 2 * federation.HashSize
-	if len(raw) <= digits || raw[digits] != ' ' {
+	l, err := parseLine(raw)
+	if err != nil {
+		return nil, last, err
+	}
+	digest := h(last[:], raw[lineDigits+1:])
+	if hex.EncodeToString(digest[:]) != string(raw[:lineDigits]) {
 		return nil, last, errLine
 	}
-	data := raw[digits+1:]
-	digest := h(last[:], data)
-	if hex.EncodeToString(digest[:]) != string(raw[:digits]) {
-		return nil, last, errLine
+	return l, digest, nil
+}
+
+// lineDigits stand before each line's JSON.
+const lineDigits = 2 * federation.HashSize
+
+// parseLine reads a line in its one form; its digits are not checked.
+func parseLine(raw []byte) (*archiveLine, error) {
+	if len(raw) <= lineDigits || raw[lineDigits] != ' ' {
+		return nil, errLine
 	}
+	data := raw[lineDigits+1:]
 	var l archiveLine
 	if err := json.Unmarshal(data, &l); err != nil {
-		return nil, last, errLine
+		return nil, errLine
 	}
 	if again, err := json.Marshal(&l); err != nil || !bytes.Equal(again, data) {
-		return nil, last, errLine
+		return nil, errLine
 	}
-	return &l, digest, nil
+	return &l, nil
 }

@@ -32,7 +32,8 @@ type ArchiveReport struct {
 	Records     uint64
 	Signatures  uint64 // of parcels and receipts, checked; 0 without directories
 	Seals       uint64
-	Unsealed    bool // the newest has no seal yet
+	Requests    uint64 // of platforms, whose signatures were checked under the keys beside them
+	Unsealed    bool   // the newest has no seal yet
 	Digest      string
 }
 
@@ -164,6 +165,8 @@ func (x *archiveCheck) line(l *archiveLine, no uint64, first bool) error {
 		return x.sentLine(l)
 	case lineReceipt:
 		return x.receipt(l)
+	case lineAsked:
+		return x.asked(l)
 	}
 	return fmt.Errorf("%w: a line of kind %q", ErrArchive, l.Kind)
 }
@@ -259,6 +262,20 @@ func (x *archiveCheck) sentLine(l *archiveLine) error {
 	}
 	x.chains[fmt.Sprint(linkOf(l), l.Number)] = chain
 	return x.follow(x.sent, linkOf(l), l.Number, chain, federation.ContentDigest(x.Sealer.Hash, l.Body, persons))
+}
+
+// asked checks a platform's request: its number, and its signature under the key that stands beside it.
+func (x *archiveCheck) asked(l *archiveLine) error {
+	before, known := x.links[linkOf(l)]
+	if l.Asked == nil || string(l.Peer) != x.out.Region || l.Epoch != 1 || known && l.Number != before.number+1 {
+		return fmt.Errorf("%w: request %d of a platform is not in its place", ErrArchive, l.Number)
+	}
+	x.links[linkOf(l)] = linkPoint{number: l.Number}
+	if err := l.Asked.check(x.Sealer); err != nil {
+		return fmt.Errorf("%w: %w", ErrArchive, err)
+	}
+	x.out.Requests++
+	return nil
 }
 
 // receipt checks that what the peer signed for is what was sent.

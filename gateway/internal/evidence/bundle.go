@@ -21,6 +21,7 @@ const (
 	proofsMax   = 1 << 14
 	receiptsMax = 1 << 14
 	wordsMax    = 1 << 12
+	missingMax  = 1 << 12
 )
 
 const bundleContext = "gongji-evidence-v1\x00"
@@ -39,6 +40,8 @@ type Bundle struct {
 	Proofs    [][]byte  `json:"proofs"`   // federation.EncodeProof: what others signed, oldest first
 	Receipts  []Receipt `json:"receipts"` // what this region sent, as far as the receivers signed for it
 	OwnWord   []Word    `json:"own_word"`
+	Requests  []Request `json:"requests,omitempty"` // what platforms asked of this region, oldest first
+	Missing   []string  `json:"missing,omitempty"`  // archives that were not there when it was made
 	KeyID     string    `json:"key_id"`
 	Signature []byte    `json:"signature"`
 }
@@ -165,7 +168,7 @@ func Decode(data []byte) (*Bundle, error) {
 	case b.Format != Format:
 		return nil, fmt.Errorf("%w: of the form %q, this program reads %s", ErrBundle, b.Format, Format)
 	case b.Proofs == nil || b.Receipts == nil || b.OwnWord == nil || len(b.Proofs) > proofsMax ||
-		len(b.Receipts) > receiptsMax || len(b.OwnWord) > wordsMax:
+		len(b.Receipts) > receiptsMax || len(b.OwnWord) > wordsMax || len(b.Requests) > requestsMax || len(b.Missing) > missingMax:
 		return nil, fmt.Errorf("%w: lists missing or too long", ErrBundle)
 	case !slices.IsSortedFunc(b.Proofs, compareProofs) || !slices.IsSortedFunc(b.Receipts, compareReceipts):
 		return nil, fmt.Errorf("%w: not in order", ErrBundle)

@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"fmt"
 	"slices"
 
 	"gongji/federation"
@@ -35,7 +34,7 @@ func ProofOf(h federation.Hash, e *ledger.Evidence, index int) (federation.Proof
 }
 
 // Signed finds the header of a receipt: its own, or that of the parcel which brought it.
-func Signed(v ledger.View, peer federation.Region, r *ledger.Receipt) ([]byte, []byte, error) {
+func Signed(v Source, peer federation.Region, r *ledger.Receipt) ([]byte, []byte, error) {
 	if r.First == 0 {
 		return r.Header, r.Signature, nil
 	}
@@ -48,7 +47,14 @@ func Signed(v ledger.View, peer federation.Region, r *ledger.Receipt) ([]byte, [
 
 // Collect puts what the state has about a subject into a bundle. The persons' salts are left out unless opening is
 // wanted: with one somebody could guess an identity number and hold it against the digest.
-func (b *Bundle) Collect(v ledger.View, h federation.Hash, opening bool) error {
+func (b *Bundle) Collect(v Source, h federation.Hash, opening bool) error {
+	asked, err := v.Asked(b.Subject)
+	if err != nil {
+		return err
+	}
+	for _, a := range asked[:min(len(asked), requestsMax)] {
+		b.Requests = append(b.Requests, requestOf(a))
+	}
 	said, err := v.Said(b.Subject, "")
 	if err != nil {
 		return err
@@ -79,7 +85,7 @@ type receiptPlace struct {
 
 // sent sees to it that the receipt of a message is in the bundle. One that is not acked yet is not: nobody else has
 // signed for it.
-func (b *Bundle) sent(v ledger.View, h federation.Hash, p *ledger.Place, have map[receiptPlace]*Receipt) error {
+func (b *Bundle) sent(v Source, h federation.Hash, p *ledger.Place, have map[receiptPlace]*Receipt) error {
 	at, r, err := v.Receipt(p.Peer, p.Epoch, p.Number)
 	if err != nil || r == nil {
 		return err
@@ -104,11 +110,8 @@ func (b *Bundle) sent(v ledger.View, h federation.Hash, p *ledger.Place, have ma
 	out.Before = before[:]
 	for n := p.Number; n <= at; n++ {
 		m, err := v.Sent(p.Peer, p.Epoch, n)
-		if err != nil {
-			return err
-		}
-		if m == nil {
-			return fmt.Errorf("evidence: message %d to %s is missing behind its receipt", n, p.Peer)
+		if err != nil || m == nil {
+			return err // what lies between stands in an archive that is missing: there is no proof without it
 		}
 		out.Contents = append(out.Contents, b.contentOf(h, m))
 	}

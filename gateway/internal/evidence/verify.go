@@ -80,6 +80,8 @@ type Report struct {
 	Doubts   []Line // what holds, but whose key was revoked afterwards
 	Proofs   int
 	Receipts int
+	Requests int // of platforms
+	Bodies   int // of them, whose body was shown
 	// Persons is how many messages name the person that was asked about, and how many name one.
 	Persons, PersonsAll int
 }
@@ -88,6 +90,10 @@ type Report struct {
 type Verifier struct {
 	Sealer      federation.Sealer // only Hash and Verify are used
 	Directories *Directories
+	// Platforms are public keys of platforms by key id, from elsewhere: one that signed must be the one given.
+	Platforms map[string][]byte
+	// Bodies are bodies of requests that somebody shows: each is held against the digests that platforms signed.
+	Bodies [][]byte
 	// Person is held against the persons that the bundle opens; nil: against none.
 	Person *vault.Identity
 }
@@ -119,6 +125,14 @@ func (v *Verifier) Verify(data []byte) (*Report, error) {
 		if err := x.receipt(&b.Receipts[i]); err != nil {
 			return nil, fmt.Errorf("receipt %d: %w", i+1, err)
 		}
+	}
+	for i := range b.Requests {
+		if err := x.request(&b.Requests[i]); err != nil {
+			return nil, fmt.Errorf("request %d: %w", i+1, err)
+		}
+	}
+	if len(b.Missing) > 0 {
+		x.out.Doubts = append(x.out.Doubts, incomplete(b))
 	}
 	slices.SortStableFunc(x.out.Lines, func(a, c Line) int { return a.Time.Compare(c.Time) })
 	return x.out, nil

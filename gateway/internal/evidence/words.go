@@ -54,6 +54,50 @@ func revoked(r federation.Region, key string, signed time.Time, version uint64, 
 	}
 }
 
+// incomplete is the line of a bundle that was made without some archives.
+func incomplete(b *Bundle) Line {
+	names := strings.Join(b.Missing, ", ")
+	return Line{
+		Time: b.Prepared, Region: b.Region,
+		ZH: fmt.Sprintf("%s 制作本证据包时缺少档案 %s：所列内容成立，但可能不全", b.Region, names),
+		EN: fmt.Sprintf("%s made this bundle without the archives %s: what it says holds, and more may have been said",
+			b.Region, names),
+	}
+}
+
+// askedLine is the line of a platform's request.
+func askedLine(region string, r *Request, pinned, shown bool) Line {
+	path, _, _ := strings.Cut(r.Target, "?")
+	act := sentence{r.Method + " " + path, r.Method + " " + path}
+	for suffix, s := range map[string]sentence{
+		"/v1/payments": {"发起支付", "to begin this payment"}, "/confirm": {"确认扣款", "to confirm it"},
+		"/cancel": {"取消支付", "to cancel it"}, "/complete": {"补办支付", "to complete it"},
+		"/refunds": {"退款", "to refund"}, "/v1/grants": {"建立共济关系", "to make this grant"},
+		"/accept": {"同意共济关系", "to accept it"}, "/mandates": {"变更代缴授权", "about a premium mandate"},
+	} {
+		if strings.HasSuffix(path, suffix) {
+			act = sentence{s.zh + "（" + act.zh + "）", s.en + " (" + act.en + ")"}
+		}
+	}
+	key := sentence{
+		fmt.Sprintf("密钥 %s 由 %s 于 %s 登记", r.KeyID, region, r.Registered.Format(time.RFC3339)),
+		fmt.Sprintf("key %s as %s registered it on %s", r.KeyID, region, r.Registered.Format(time.RFC3339)),
+	}
+	if pinned {
+		key = sentence{"密钥 " + r.KeyID + " 与另行给出者一致", "key " + r.KeyID + ", which is the one given as the platform's"}
+	}
+	body := sentence{"请求体摘要 " + r.Body, "digest of the body " + r.Body}
+	if shown {
+		body = sentence{"请求体即所出示者", "with the body that was shown"}
+	}
+	return Line{
+		Time: r.At, Region: region,
+		ZH: fmt.Sprintf("平台 %s 于 %s 请求 %s：%s，%s（平台签名，%s）", r.Platform, r.Time, region, act.zh, body.zh, key.zh),
+		EN: fmt.Sprintf("platform %s asked %s at %s %s, %s (signed by the platform, %s)", r.Platform, region, r.Time, act.en,
+			body.en, key.en),
+	}
+}
+
 // Kind is the word for a message's kind in a trace.
 func Kind(body *wirepb.Body) string {
 	r := body.ProtoReflect()

@@ -2,8 +2,11 @@ package ledger
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
+	"gongji/consensus"
 	"gongji/federation"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
@@ -31,6 +34,8 @@ func (x *tx) applyArchive(now time.Time, cmd Command) (Outcome, bool) {
 		return x.sealArchive(c), true
 	case *DropArchive:
 		return x.dropArchive(c), true
+	case *HoldArchives:
+		return x.holdArchives(c), true
 	}
 	return Outcome{}, false
 }
@@ -74,15 +79,19 @@ func (x *tx) cutArchive(now time.Time, c *CutArchive) Outcome {
 // spans are what every link has more than at the last cut, received before sent, peers in the order of their codes; and
 // where the next cut begins.
 func (x *tx) spans(last []Span) ([]Span, []Span) {
-	type way struct {
-		peer federation.Region
-		sent bool
-	}
-	begin := map[way]Span{}
+	begin := map[string]Span{}
 	for _, s := range last {
-		begin[way{s.Peer, s.Sent}] = s
+		begin[spanName(&s)] = s
 	}
 	var out, next []Span
+	add := func(to Span) {
+		before := begin[spanName(&to)]
+		to.FromEpoch, to.FromLast = before.ToEpoch, before.ToLast
+		next = append(next, to)
+		if !to.empty() {
+			out = append(out, to)
+		}
+	}
 	lo := []byte{keyLink}
 	x.Scan(lo, prefixEnd(lo), func(key, _ []byte) bool {
 		peer := federation.Region(key[1:])
@@ -94,15 +103,17 @@ func (x *tx) spans(last []Span) ([]Span, []Span) {
 			{Peer: peer, ToEpoch: link.In.Epoch, ToLast: link.In.Applied},
 			{Peer: peer, Sent: true, ToEpoch: link.Out.Epoch, ToLast: link.Out.Acked},
 		} {
-			before := begin[way{peer, to.Sent}]
-			to.FromEpoch, to.FromLast = before.ToEpoch, before.ToLast
-			next = append(next, to)
-			if !to.empty() {
-				out = append(out, to)
-			}
+			add(to)
 		}
 		return true
 	})
+	asked, err := lastAsked(x.Txn)
+	if err != nil {
+		x.fail(err)
+	}
+	if asked > 0 {
+		add(askedSpan(x.l.cfg.Self, asked))
+	}
 	return out, next
 }
 
@@ -120,9 +131,11 @@ func (x *tx) sealArchive(c *SealArchive) Outcome {
 // dropArchive forgets the first dropMax records of a sealed archive that are still there.
 func (x *tx) dropArchive(c *DropArchive) Outcome {
 	a := loaded[ArchiveRecord](x, keyArchive, archiveKey(c.No))
-	if x.err != nil || a == nil || !a.Sealed() || a.Gone {
+	if x.err != nil || a == nil || !a.Sealed() || a.Gone || x.holders(a.No) < c.Need {
 		return refuse(policy.CodeWrongState)
 	}
+	a.Dropping = true
+	x.Set(stateKey(keyArchive, archiveKey(a.No)), record.Encode(a))
 	left := dropMax
 	for i := range a.Spans {
 		left = x.drop(&a.Spans[i], left)
@@ -134,6 +147,57 @@ func (x *tx) dropArchive(c *DropArchive) Outcome {
 	x.Set(stateKey(keyArchive, archiveKey(a.No)), record.Encode(a))
 	return Outcome{}
 }
+
+// holdersMax bounds the nodes that are remembered: a region has at most a handful, and each was a member once.
+const holdersMax = 64
+
+// holdArchives takes down how far a node's disk has come.
+func (x *tx) holdArchives(c *HoldArchives) Outcome {
+	if c.Node == "" || len(c.Node) > idMax {
+		return refuse(policy.CodeInvalidRequest)
+	}
+	if all := x.holdersOf(0); x.err == nil && len(all) >= holdersMax && !slices.Contains(all, c.Node) {
+		return refuse(policy.CodeRateLimited)
+	}
+	x.Set(stateKey(keyArchive, holderKey+c.Node), record.Encode(&heldRecord{c.Through}))
+	return Outcome{}
+}
+
+// holderKey stands before a node's name under keyArchive.
+const holderKey = "n"
+
+// holders is how many nodes have an archive on their disks.
+func (x *tx) holders(no uint64) int { return len(x.holdersOf(no)) }
+
+func (x *tx) holdersOf(no uint64) []string {
+	all, err := holders(x.Txn)
+	if err != nil {
+		x.fail(err)
+	}
+	var out []string
+	for _, node := range slices.Sorted(maps.Keys(all)) {
+		if all[node] >= no {
+			out = append(out, node)
+		}
+	}
+	return out
+}
+
+func holders(r consensus.Reader) (map[string]uint64, error) {
+	out := map[string]uint64{}
+	var failed error
+	lo := stateKey(keyArchive, holderKey)
+	r.Scan(lo, prefixEnd(lo), func(key, value []byte) bool {
+		var h heldRecord
+		failed = record.Decode(value, &h)
+		out[string(key[len(lo):])] = h.Through
+		return failed == nil
+	})
+	return out, failed
+}
+
+// ArchiveHolders is how far each node said that its disk has come.
+func (v View) ArchiveHolders() (map[string]uint64, error) { return holders(v.r) }
 
 // drop forgets records of one span, at most left, and returns how many more may be forgotten.
 func (x *tx) drop(s *Span, left int) int {
@@ -179,6 +243,14 @@ func (x *tx) leading(prefix byte, peer federation.Region, key, value []byte) [][
 		}
 		place.Sent = true
 		about(place, m.Body)
+	case keyAsked:
+		var a AskedRecord
+		if err := record.Decode(value, &a); err != nil {
+			x.fail(err)
+			return nil
+		}
+		place.Asked = true
+		keys = append(keys, place.key(a.Subject))
 	case keyEvidence:
 		var e Evidence
 		if err := record.Decode(value, &e); err != nil {
@@ -195,7 +267,10 @@ func (x *tx) leading(prefix byte, peer federation.Region, key, value []byte) [][
 
 // prefixes are the records that a span has, in the order of the file.
 func (s *Span) prefixes() []byte {
-	if s.Sent {
+	switch {
+	case s.Asked:
+		return []byte{keyAsked}
+	case s.Sent:
 		return []byte{keyOut, keyReceipt}
 	}
 	return []byte{keyEvidence}
@@ -213,6 +288,7 @@ type Archived struct {
 	Received      *Evidence
 	Sent          *OutMessage
 	Receipt       *Receipt
+	Asked         *AskedRecord // a platform's request; Number counts them, Peer is the region itself
 }
 
 // Archived visits what belongs to an archive, in the order of its file, until visit returns an error.
@@ -238,6 +314,9 @@ func (v View) Archived(a *ArchiveRecord, visit func(Archived) error) error {
 				case keyReceipt:
 					out.Receipt = new(Receipt)
 					r = out.Receipt
+				case keyAsked:
+					out.Asked = new(AskedRecord)
+					r = out.Asked
 				}
 				if failed = record.Decode(value, r); failed == nil {
 					failed = visit(out)
@@ -307,11 +386,23 @@ func (v View) Unarchived() (uint64, time.Time, error) {
 		}
 		return true
 	})
-	return n, last.Cut, err
+	if err != nil {
+		return 0, last.Cut, err
+	}
+	asked, err := lastAsked(v.r)
+	for _, before := range last.Spans {
+		if before.Asked {
+			asked -= min(before.ToLast, asked)
+		}
+	}
+	return n + asked, last.Cut, err
 }
 
 func spanName(s *Span) string {
-	if s.Sent {
+	switch {
+	case s.Asked:
+		return string(s.Peer) + "r"
+	case s.Sent:
 		return string(s.Peer) + "o"
 	}
 	return string(s.Peer) + "i"

@@ -31,6 +31,7 @@ func (x *tx) seen(r Request) (Outcome, bool) {
 // remember binds a request's id to what it made. Refusals are not remembered: they use no id up.
 func (x *tx) remember(now time.Time, r Request, thing, id string) {
 	put(x, x.l.requests, joined(r.Platform, r.ID), &RequestRecord{Digest: r.Digest, Thing: thing, ID: id, At: now})
+	x.keepAsked(now, &r, thing, id)
 }
 
 func billKey(institution, bill string) string { return joined(institution, bill) }

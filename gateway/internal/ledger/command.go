@@ -125,7 +125,7 @@ func newCommand(k Kind) Command {
 	case KindNameKeys, KindStartRotation, KindConfirmKey, KindStageRotation, KindRotatePage, KindDestroyKey,
 		KindKeyDestroyed:
 		return newKeysCommand(k)
-	case KindLed, KindCutArchive, KindSealArchive, KindDropArchive:
+	case KindLed, KindCutArchive, KindSealArchive, KindDropArchive, KindHoldArchives:
 		return newArchiveCommand(k)
 	}
 	if c := newReunionCommand(k); c != nil {

@@ -9,9 +9,10 @@ import (
 
 // The kinds of the archives' commands.
 const (
-	KindCutArchive  Kind = 66
-	KindSealArchive Kind = 67
-	KindDropArchive Kind = 68
+	KindCutArchive   Kind = 66
+	KindSealArchive  Kind = 67
+	KindDropArchive  Kind = 68
+	KindHoldArchives Kind = 69
 )
 
 // CutArchive closes an archive: everything that was applied or acked since the last cut, and nothing else, is in it. So
@@ -47,14 +48,43 @@ func (s *SealArchive) Walk(c *record.Coder) {
 	c.Bytes(&s.Signature)
 }
 
-// DropArchive takes the next part of a sealed archive's evidence out of the state.
-type DropArchive struct{ No uint64 }
+// DropArchive takes the next part of a sealed archive's evidence out of the state, if at least Need nodes have told that
+// its file stands on their disks: a majority of the region's nodes, as the leader counts them.
+type DropArchive struct {
+	No   uint64
+	Need int
+}
 
 // Kind and Walk make a DropArchive a Command.
 func (*DropArchive) Kind() Kind { return KindDropArchive }
 
 // Walk walks over the fields.
-func (d *DropArchive) Walk(c *record.Coder) { c.U64(&d.No) }
+func (d *DropArchive) Walk(c *record.Coder) {
+	c.U64(&d.No)
+	record.Int(c, &d.Need)
+}
+
+// HoldArchives is a node's word that its disk has every archive up to a number that the state may still drop. A node
+// whose disk was replaced says a smaller one.
+type HoldArchives struct {
+	Node    string
+	Through uint64
+}
+
+// Kind and Walk make a HoldArchives a Command.
+func (*HoldArchives) Kind() Kind { return KindHoldArchives }
+
+// Walk walks over the fields.
+func (h *HoldArchives) Walk(c *record.Coder) {
+	record.Str(c, &h.Node)
+	c.U64(&h.Through)
+}
+
+// heldRecord is what a node last said of its disk.
+type heldRecord struct{ Through uint64 }
+
+// Walk is the record.Record of a heldRecord.
+func (h *heldRecord) Walk(c *record.Coder) { c.U64(&h.Through) }
 
 // Span is a part of one direction of one link: from a place, exclusive, to another, inclusive. Places are ordered by
 // epoch and number.
@@ -63,6 +93,7 @@ type Span struct {
 	Sent                bool
 	FromEpoch, FromLast uint64
 	ToEpoch, ToLast     uint64
+	Asked               bool // of the requests of platforms; Peer is the region itself
 }
 
 // Walk is the record.Record of a Span.
@@ -73,6 +104,7 @@ func (s *Span) Walk(c *record.Coder) {
 	c.U64(&s.FromLast)
 	c.U64(&s.ToEpoch)
 	c.U64(&s.ToLast)
+	c.Bool(&s.Asked)
 }
 
 // empty reports whether nothing lies in the span.
@@ -91,6 +123,7 @@ type ArchiveRecord struct {
 	KeyID     string
 	Signature []byte
 	Gone      bool // the state has nothing of it any more
+	Dropping  bool // a part has left the state
 }
 
 // Walk is the record.Record of an ArchiveRecord.
@@ -105,6 +138,7 @@ func (a *ArchiveRecord) Walk(c *record.Coder) {
 	record.Str(c, &a.KeyID)
 	c.Bytes(&a.Signature)
 	c.Bool(&a.Gone)
+	c.Bool(&a.Dropping)
 }
 
 // Sealed reports whether the archive's digest is signed.
@@ -134,6 +168,8 @@ func newArchiveCommand(k Kind) Command {
 		return new(SealArchive)
 	case KindDropArchive:
 		return new(DropArchive)
+	case KindHoldArchives:
+		return new(HoldArchives)
 	}
 	return nil
 }

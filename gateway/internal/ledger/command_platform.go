@@ -36,6 +36,7 @@ type Signed struct {
 	// Attempt is random for each arrival of a request at a leader. The same command again is no replay by itself (a
 	// proposal may be repeated inside); the same nonce in another attempt is.
 	Attempt uint64
+	Request *SignedRequest // to be kept as evidence; nil for what leaves only its nonce, or cannot be kept
 }
 
 // Walk is the record.Record of what was signed.
@@ -44,6 +45,7 @@ func (s *Signed) Walk(c *record.Coder) {
 	c.Time(&s.At)
 	c.Fixed(s.Nonce[:])
 	c.U64(&s.Attempt)
+	record.Opt(c, &s.Request)
 }
 
 // RegisterPlatform brings a platform's key into the region, or changes what a key may do.

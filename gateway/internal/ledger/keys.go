@@ -17,7 +17,7 @@ const (
 	keyDifference = 'N' // region, kind, id → Difference
 	keyReceipt    = 'V' // region, epoch, number acked → Receipt
 	keySubject    = 'I' // id of a payment, grant or mandate, place of a message about it → first number of its Evidence
-	keyArchive    = 'E' // l, time → who led from then on; a, number → ArchiveRecord; p → ArchivePlace
+	keyArchive    = 'E' // l, time → who led from then on; a, number → ArchiveRecord; p → cutRecord; n, node → heldRecord
 	keyEvidence   = 'e' // region, epoch, number of the first message → evidence
 	keyPayment    = 'p' // payment id → PaymentRecord
 	keyBill       = 'b' // institution, bill id → billRecord
@@ -51,7 +51,9 @@ const (
 	keyOperator   = 'O' // name → OperatorRecord
 	keySession    = 'J' // digest of the token → SessionRecord
 	keyAct        = 'Y' // act id → ActRecord
-	keyAudit      = 'Q' // h → AuditHead; l, number → auditlog.Entry; c, number → auditlog.Checkpoint
+	// keyAsked: h → askedHead; region itself, 1, number → AskedRecord.
+	keyAsked = 'W'
+	keyAudit = 'Q' // h → AuditHead; l, number → auditlog.Entry; c, number → auditlog.Checkpoint
 	// account, time, hold, kind and number of a movement → grant id (at the payer's home).
 	keyStatement = 's'
 	keyKeys      = 'U' // → KeysRecord

@@ -24,7 +24,10 @@ func sampleRequest() Request {
 	return Request{"platform", "request", sampleHash(1), &signed}
 }
 
-func sampleSigned() Signed { return Signed{"k-1", sampleTime(50), [16]byte(bytesOf(11, 16)), 9} }
+func sampleSigned() Signed {
+	asked := sampleAsked().Request
+	return Signed{"k-1", sampleTime(50), [16]byte(bytesOf(11, 16)), 9, &asked}
+}
 
 func samplePlatform() PlatformKey {
 	return PlatformKey{

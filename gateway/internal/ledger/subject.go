@@ -19,6 +19,7 @@ const placesMax = 512
 // Place is where a numbered message stands.
 type Place struct {
 	Sent   bool // by this region
+	Asked  bool // a platform's request; the peer is the region itself
 	Peer   federation.Region
 	Epoch  uint64
 	Number uint64
@@ -27,7 +28,10 @@ type Place struct {
 func (p Place) key(subject string) []byte {
 	b := stateKey(keySubject, joined(subject))
 	way := byte('i')
-	if p.Sent {
+	switch {
+	case p.Asked:
+		way = wayAsked
+	case p.Sent:
 		way = 'o'
 	}
 	return append(append(b, way), numbered(p.Peer, p.Epoch, p.Number)...)
@@ -116,7 +120,7 @@ func (v View) Said(subject string, peer federation.Region) ([]Said, error) {
 	lo := stateKey(keySubject, joined(subject))
 	v.r.Scan(lo, prefixEnd(lo), func(key, value []byte) bool {
 		rest := key[len(lo):]
-		if len(rest) != 1+6+16 || len(value) != 8 {
+		if len(rest) != 1+6+16 || len(value) != 8 || rest[0] == wayAsked {
 			return true
 		}
 		p := Place{

@@ -70,6 +70,8 @@ type Deps struct {
 	Metrics *Metrics
 	Audit   func(event string, attrs ...slog.Attr) // refusals of what peers send; must not block
 	Timing  Timing
+	// Archives is this node's folder of archives, where evidence is that has left the state; zero: none.
+	Archives evidence.Folder
 }
 
 // Settler is the leader's work. Safe for concurrent use.

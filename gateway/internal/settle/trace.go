@@ -3,6 +3,7 @@ package settle
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -34,6 +35,7 @@ type tracing struct {
 	v       ledger.View
 	dir     *federation.Directory
 	leaders ledger.Leaders
+	said    evidence.Source
 	id      string
 	only    federation.Region // the region that asks; empty: everything
 	events  []*wirepb.TraceEvent
@@ -41,8 +43,14 @@ type tracing struct {
 
 // Trace is what this region recorded of a payment, oldest first: transitions, and messages with the proof of who signed
 // them. For a region that asks it is what concerns the two of them, and nothing where the payment does not.
-func (s *Settler) Trace(v ledger.View, id string, only federation.Region) ([]*wirepb.TraceEvent, error) {
-	x := &tracing{s: s, v: v, dir: s.Ledger.InForce().Directory, leaders: v.Leaders(), id: id, only: only}
+//
+// said is where the messages are read: what Recorded gives, which also names archives that were not there.
+func (s *Settler) Trace(
+	v ledger.View, said evidence.Source, id string, only federation.Region,
+) ([]*wirepb.TraceEvent, error) {
+	x := &tracing{
+		s: s, v: v, dir: s.Ledger.InForce().Directory, leaders: v.Leaders(), said: said, id: id, only: only,
+	}
 	part, err := x.things()
 	if err != nil || !part {
 		return nil, err
@@ -52,6 +60,35 @@ func (s *Settler) Trace(v ledger.View, id string, only federation.Region) ([]*wi
 	}
 	slices.SortStableFunc(x.events, func(a, b *wirepb.TraceEvent) int { return cmp.Compare(a.GetTime(), b.GetTime()) })
 	return x.events, nil
+}
+
+// Recorded opens what this node has of a payment, grant or mandate, in the state and in its archives. The caller closes
+// it.
+func (s *Settler) Recorded(v ledger.View, id string) (*evidence.Reader, error) {
+	since, err := began(v, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Archives.Open(v, since)
+}
+
+// began is when the first message about a thing can have been sent; zero where that is not known.
+func began(v ledger.View, id string) (time.Time, error) {
+	p, err := v.Payment(id)
+	if err != nil || p != nil {
+		if p == nil {
+			return time.Time{}, err
+		}
+		return p.Created, nil
+	}
+	holds, err := v.HoldsOf(id)
+	var first time.Time
+	for _, h := range holds {
+		if len(h.Moments) > 0 && (first.IsZero() || h.Moments[0].At.Before(first)) {
+			first = h.Moments[0].At
+		}
+	}
+	return first, err
 }
 
 // things are the transitions of payment, refunds, holds and returns. It reports whether there is anything that concerns
@@ -121,7 +158,7 @@ func (x *tracing) moments(what string, list []ledger.Moment, word func(uint8) st
 
 // messages are what this region was told and what it sent, each with what proves it.
 func (x *tracing) messages() error {
-	said, err := x.v.Said(x.id, x.only)
+	said, err := x.said.Said(x.id, x.only)
 	if err != nil {
 		return err
 	}
@@ -169,11 +206,11 @@ func (x *tracing) received(s *ledger.Said) {
 func (x *tracing) sent(s *ledger.Said) error {
 	id, kind := messageID(x.s.Self, s.Peer, &s.Place), kindOf(s.Sent.Body)
 	x.add(s.Sent.At, &wirepb.TraceEvent{What: "sent " + kind + " to " + string(s.Peer), MessageId: id})
-	at, r, err := x.v.Receipt(s.Peer, s.Epoch, s.Number)
+	at, r, err := x.said.Receipt(s.Peer, s.Epoch, s.Number)
 	if err != nil || r == nil {
 		return err
 	}
-	header, signature, err := evidence.Signed(x.v, s.Peer, r)
+	header, signature, err := evidence.Signed(x.said, s.Peer, r)
 	if err != nil || len(header) == 0 {
 		return err
 	}
@@ -181,7 +218,7 @@ func (x *tracing) sent(s *ledger.Said) error {
 		What: "receipt for " + kind + " from " + string(s.Peer), MessageId: id, SignedBy: string(s.Peer),
 		Verified: TraceBad,
 	}
-	acked, err := x.v.Sent(s.Peer, s.Epoch, at)
+	acked, err := x.said.Sent(s.Peer, s.Epoch, at)
 	if err != nil {
 		return err
 	}
@@ -199,9 +236,14 @@ func (x *tracing) sent(s *ledger.Said) error {
 func (t *term) traced(ctx context.Context, from federation.Region, q *wirepb.TraceAsk) (*wirepb.TraceAnswer, error) {
 	out := &wirepb.TraceAnswer{}
 	err := t.s.Log.Read(ctx, func(r consensus.Reader) error {
-		var failed error
-		out.Events, failed = t.s.Trace(t.s.Ledger.View(r), q.GetPaymentId(), from)
-		return failed
+		v := t.s.Ledger.View(r)
+		said, failed := t.s.Recorded(v, q.GetPaymentId())
+		if failed != nil {
+			return failed
+		}
+		out.Events, failed = t.s.Trace(v, said, q.GetPaymentId(), from)
+		out.More = len(said.Missing()) > 0
+		return errors.Join(failed, said.Close())
 	})
 	if len(out.GetEvents()) > traceMax {
 		out.Events, out.More = out.Events[:traceMax], true

@@ -22,6 +22,7 @@ import (
 	"gongji/crypto/sm/emm"
 	"gongji/federation"
 	"gongji/federation/membus"
+	"gongji/gateway/internal/archivist"
 	"gongji/gateway/internal/desk"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
@@ -61,6 +62,10 @@ type Config struct {
 	Directory func(*federation.DirectoryData)
 	// Clock is what every node's wall clock shows; nil: time.Now. It may run ahead of the bubble's time and jump.
 	Clock func() time.Time
+	// Archives is a folder on disk in which every node keeps its archives of evidence, cut for each message that is there
+	// at a look; empty: nobody keeps any. Evidence leaves the state after ArchiveKeep.
+	Archives    string
+	ArchiveKeep time.Duration
 	// Watch is shown the state of a region after every command, on its first node; nil: nobody. It must not block.
 	Watch func(federation.Region, ledger.View)
 }
@@ -106,8 +111,9 @@ type Node struct {
 	Rotator  *rotate.Rotator
 	Ring     *keyfile.Ring
 	Registry *prometheus.Registry
-	Output   *Output // what was logged
-	Audits   *Audits // what was audited
+	Output   *Output              // what was logged
+	Audits   *Audits              // what was audited
+	Archives *archivist.Archivist // nil without Config.Archives
 
 	mem *consensustest.Mem
 }
@@ -343,6 +349,7 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Bus: f.bus, Sealer: r.Sealer, Ring: r.Ring, Vault: n.Vault,
 		Tickets: evidence.NewTickets(r.Code, r.Sealer), Core: f.config.Cores[r.Code], Now: r.clock, Random: random,
 		Logger: n.Logger(), Metrics: metrics, Audit: n.Audits.add, Timing: f.config.Timing,
+		Archives: f.folder(r, n),
 	})
 	if err != nil {
 		return err
@@ -355,6 +362,9 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 		return err
 	}
 	if err = f.makeRotator(r, n); err != nil {
+		return err
+	}
+	if err = f.makeArchivist(r, n); err != nil {
 		return err
 	}
 	counts, err := premium.NewMetrics(n.Registry)

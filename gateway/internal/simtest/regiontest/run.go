@@ -36,6 +36,9 @@ func (f *Federation) keep(ctx context.Context, r *Region) error {
 			g.Go(func() error { return n.Settler.Run(working) })
 			g.Go(func() error { return n.Premiums.Run(working) })
 			g.Go(func() error { return n.Rotator.Run(working) })
+			if n.Archives != nil {
+				g.Go(func() error { return n.Archives.Run(working) })
+			}
 		}
 		var again *restore
 		select {
