@@ -137,8 +137,9 @@ func (a *Archivist) look(ctx context.Context, root *os.Root) error {
 	return a.tell(ctx)
 }
 
-// tell tells the log how far this node's folder has come, when that is news: what the state forgets stands on a majority
-// of disks, so that a lost one loses no evidence. A process that begins tells it anew, since its disk may be another.
+// tell tells the log how far this node's folder has come, when that is news: what the state forgets stands on a
+// majority of disks, so that a lost one loses no evidence. A process that begins tells it anew, since its disk may be
+// another.
 func (a *Archivist) tell(ctx context.Context) error {
 	var said uint64
 	err := a.Log.ReadStale(func(r consensus.Reader) error {
@@ -259,7 +260,7 @@ func (a *Archivist) have(
 	if !rec.Sealed() {
 		return true, nil
 	}
-	if err := a.index(root, rec.No); err != nil {
+	if err = a.index(root, rec.No); err != nil {
 		return false, err
 	}
 	data, err := evidence.EncodeSeal(a.Region, rec)

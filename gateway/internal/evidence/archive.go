@@ -239,8 +239,8 @@ func readLines(
 	return last, entries, nil
 }
 
-// ArchiveDigest is what the digits of a file's last line must be, by its bytes alone: whether they are the sealed ones is
-// for the caller to see. Error: ErrArchive where a line's digits are not those of its content.
+// ArchiveDigest is the digest of a file by its bytes alone: whether it is the sealed one is for the caller to see.
+// Error: ErrArchive where a line's digits are not those of its content.
 func ArchiveDigest(in io.Reader, h federation.Hash) ([federation.HashSize]byte, error) {
 	var last [federation.HashSize]byte
 	scan := bufio.NewScanner(in)

@@ -8,8 +8,8 @@ import (
 	"gongji/gateway/internal/ledger"
 )
 
-// What ArchiveWriter.Add has written is read back here, as the state had it: but for the persons, of whom an archive has
-// the digests alone.
+// What ArchiveWriter.Add has written is read back here, as the state had it: but for the persons, of whom an
+// archive has the digests alone.
 
 func (l *archiveLine) moment() time.Time {
 	if l.At == nil {

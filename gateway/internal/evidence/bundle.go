@@ -168,7 +168,8 @@ func Decode(data []byte) (*Bundle, error) {
 	case b.Format != Format:
 		return nil, fmt.Errorf("%w: of the form %q, this program reads %s", ErrBundle, b.Format, Format)
 	case b.Proofs == nil || b.Receipts == nil || b.OwnWord == nil || len(b.Proofs) > proofsMax ||
-		len(b.Receipts) > receiptsMax || len(b.OwnWord) > wordsMax || len(b.Requests) > requestsMax || len(b.Missing) > missingMax:
+		len(b.Receipts) > receiptsMax || len(b.OwnWord) > wordsMax || len(b.Requests) > requestsMax ||
+		len(b.Missing) > missingMax:
 		return nil, fmt.Errorf("%w: lists missing or too long", ErrBundle)
 	case !slices.IsSortedFunc(b.Proofs, compareProofs) || !slices.IsSortedFunc(b.Receipts, compareReceipts):
 		return nil, fmt.Errorf("%w: not in order", ErrBundle)

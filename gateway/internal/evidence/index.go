@@ -69,8 +69,8 @@ type indexing struct {
 	subjects [][]byte
 }
 
-// MakeIndex reads an archive and returns its index. What it costs is bounded by the archive: one pass, and some 60 bytes
-// of memory for each line.
+// MakeIndex reads an archive and returns its index. What it costs is bounded by the archive: one pass, and some 60
+// bytes of memory for each line.
 func MakeIndex(in io.Reader, size int64, h federation.Hash) ([]byte, error) {
 	x := &indexing{h: h}
 	scan := bufio.NewScanner(in)

@@ -20,7 +20,8 @@ const requestsMax = 1 << 12
 // requestWindow is what the time of a request may be off from the time at which the region's log did it (api.md 1).
 const requestWindow = 300 * time.Second
 
-// Request is one request of a platform, as it signed it (api.md section 1), and the key as the region had registered it.
+// Request is one request of a platform, as it signed it (api.md section 1), and the key as the region had registered
+// it.
 type Request struct {
 	Subject    string    `json:"subject"`
 	At         time.Time `json:"at"` // when the region's log did it

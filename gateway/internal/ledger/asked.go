@@ -5,13 +5,12 @@ import (
 	"time"
 
 	"gongji/consensus"
-	"gongji/crypto"
 	"gongji/federation"
 	"gongji/gateway/internal/record"
 )
 
-// What a platform signed is evidence too: a request that made or changed a payment, grant or mandate stays in the state,
-// as its platform signed it, until its archive has it. So a platform that denies its request is shown it.
+// What a platform signed is evidence too: a request that made or changed a payment, grant or mandate stays in the
+// state, as its platform signed it, until its archive has it. So a platform that denies it is shown it.
 
 // SignedRequest is a request as its platform signed it (api.md section 1). The body is kept by its digest: it names
 // persons, and the platform has it.
@@ -40,11 +39,12 @@ const (
 	askedTargetMax = 512
 	askedTimeMax   = 40
 	askedNonceMax  = 64
+	askedSigMax    = 72 // DER of an SM2 signature
 )
 
 func (s *SignedRequest) fits() bool {
 	return len(s.Method) <= askedMethodMax && len(s.Target) <= askedTargetMax && len(s.Time) <= askedTimeMax &&
-		len(s.Nonce) <= askedNonceMax && len(s.Signature) <= crypto.SigMax
+		len(s.Nonce) <= askedNonceMax && len(s.Signature) <= askedSigMax
 }
 
 // AskedRecord is a signed request that was done, with the key that it was signed with as the region had registered it.
@@ -81,7 +81,7 @@ const askedHeadKey = "h"
 // wayAsked marks the place of a request in the index of subjects, beside 'i' and 'o' of messages.
 const wayAsked = 'r'
 
-// askedKey is the place of a kept request. It has the form of a message's, from this region to itself in epoch 1, so
+// askedPlace is the place of a kept request. It has the form of a message's, from this region to itself in epoch 1, so
 // that spans and the index hold it.
 func (x *tx) askedPlace(no uint64) Place {
 	return Place{Asked: true, Peer: x.l.cfg.Self, Epoch: 1, Number: no}

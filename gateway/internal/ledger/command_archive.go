@@ -48,8 +48,8 @@ func (s *SealArchive) Walk(c *record.Coder) {
 	c.Bytes(&s.Signature)
 }
 
-// DropArchive takes the next part of a sealed archive's evidence out of the state, if at least Need nodes have told that
-// its file stands on their disks: a majority of the region's nodes, as the leader counts them.
+// DropArchive takes the next part of a sealed archive's evidence out of the state, if at least Need nodes have told
+// that its file stands on their disks: a majority of the region's nodes, as the leader counts them.
 type DropArchive struct {
 	No   uint64
 	Need int
