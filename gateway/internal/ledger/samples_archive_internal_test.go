@@ -6,7 +6,9 @@ func sampleArchives() []sample {
 	return []sample{
 		of("moment", Moment{sampleTime(1), 3}),
 		of("archive", ArchiveRecord{
-			3, sampleTime(1), sampleTime(2), []Span{span}, 9, sampleHash(4), sampleTime(3), "k1", []byte("signature"), true,
+			3, sampleTime(1), sampleTime(2),
+			[]Span{span},
+			9, sampleHash(4), sampleTime(3), "k1", []byte("signature"), true,
 			true,
 		}),
 		of("asked", sampleAsked()), of("asked head", askedHead{7}), of("held", heldRecord{7}),
