@@ -23,7 +23,7 @@ func main() {
 	program := command.Program{
 		Stdout: os.Stdout, Stderr: os.Stderr,
 		Serve: func(ctx context.Context, path string) error { return serve(ctx, path, os.Stdout) },
-		Ask:   command.AskTerminal, Secret: command.AskSecret,
+		Ask:   command.AskTerminal, Secret: command.AskSecret, Backup: node.Backup, Restore: node.Restore,
 	}
 	err := program.Run(ctx, os.Args[1:])
 	stop()

@@ -12,6 +12,10 @@ var (
 	// ErrStateBehind: entries between the state and the first entry of the log are
 	// gone and no snapshot covers them. Wipe the node's folder and let it join again.
 	ErrStateBehind = errors.New("raftlog: log begins behind the state; wipe this node and rejoin")
+	// ErrLogLost: a snapshot is of a later term than the log has ever seen: the log's folder was lost, or a snapshot was
+	// copied here by hand. Such a node has forgotten whom it voted for. Wipe its folder and let it join again; for a whole
+	// group see Restore.
+	ErrLogLost = errors.New("raftlog: the log was lost; wipe this node and rejoin, or restore the whole group")
 	// ErrDiverged: a majority agrees on another digest of the state at an index that
 	// this node has applied too. Keep the folder for the enquiry, then wipe and rejoin.
 	ErrDiverged = errors.New("raftlog: state differs from the majority's")

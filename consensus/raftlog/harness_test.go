@@ -147,7 +147,8 @@ type group struct {
 	certs *certificates
 
 	mu    sync.Mutex
-	disks []vfs.FS // nil: the operating system's
+	disks []vfs.FS               // nil: the operating system's
+	kept  *consensustest.CrashFS // holds a backup
 	dirs  []string
 }
 

@@ -217,6 +217,13 @@ func (n *Node) settleState(ctx context.Context, p *parts) error {
 	if last > 0 && first > newest.Index+1 {
 		return fmt.Errorf("%w: snapshot at %d, log begins at %d", ErrStateBehind, newest.Index, first)
 	}
+	term, err := p.log.GetUint64([]byte(raftTerm))
+	if err != nil {
+		return err
+	}
+	if term < newest.Term {
+		return fmt.Errorf("%w: term %d, snapshot of term %d", ErrLogLost, term, newest.Term)
+	}
 	p.fsm.seen = 0
 	return p.fsm.reset()
 }

@@ -1,6 +1,7 @@
 // Package command is the command line of the gateway: running a node, and what a region's staff do with its rules.
 //
 //	gateway --config FILE                          run one node (also: gateway serve --config FILE)
+//	gateway backup, gateway restore                the state of a region that has lost all its nodes
 //	gateway rules check FILE...                    say everything that is wrong with documents of rules
 //	gateway rules diff A B                         what B changes
 //	gateway rules explain --payment FILE           read a recorded decision to a citizen
@@ -26,6 +27,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"gongji/gateway/config"
 )
 
 // ErrUsage: the command line cannot be understood. The text says why.
@@ -40,6 +43,10 @@ type Program struct {
 	Stderr io.Writer
 	// Serve runs one node with the configuration of a file until ctx ends.
 	Serve func(ctx context.Context, configFile string) error
+	// Backup copies a node's state into a new folder, Restore fills the empty folder of a node with it; the text says
+	// what was copied.
+	Backup  func(c config.Config, to string) (string, error)
+	Restore func(c config.Config, from string) (string, error)
 	// Ask asks who runs the command and gives the line that was typed; Secret does not show it. Nil:
 	// there is nobody to ask.
 	Ask    func(question string) (string, error)
@@ -53,6 +60,10 @@ const description = "One node of one region's gateway, and its rules. docs/opera
 // line is the command line.
 type line struct {
 	Serve serve `cmd:"" default:"withargs" help:"Run one node."`
+
+	Backup  backup  `cmd:"" help:"Copy the newest snapshot of a node's state into a new folder."`
+	Restore restore `cmd:"" help:"Fill the empty folder of a node with a backup, after the loss of a whole region."`
+
 	Keys  keys  `cmd:"" help:"The region's secret keys: make, list, back up, restore, destroy, verify, serve."`
 	Rules rules `cmd:"" help:"Regional rules as documents: check, compare, explain, bring into force."`
 
