@@ -226,7 +226,7 @@ func (k *kin) starts() {
 	startAll(t, append(slices.Clone(k.bj), k.sh)...)
 	k.asks = map[federation.Region]*client.Client{beijing: ask(t, k.bj...), shanghai: ask(t, k.sh)}
 	for home, payer := range k.payers {
-		m := &marked{child: k.childs[home]}
+		m := &household{child: k.childs[home]}
 		m.grant(t, k.asks[home], payer)
 	}
 	k.heldSoon(beijing)
