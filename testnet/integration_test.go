@@ -383,6 +383,62 @@ func TestChaos(t *testing.T) {
 	r.interrupt(t)
 }
 
+// TestChaosHostile (R-23, R-28): a fourth member with good keys, in a process of its own, attacks a federation of real
+// processes. Every attack is refused, counted and in the audit log; the books and the invariants stand. How much of
+// their goodput the flood leaves the others is reported, not asserted.
+func TestChaosHostile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "net")
+	r := up(t, dir, "--processes", "--base-port", "23200", "--load-accounts", "60")
+	path := filepath.Join(t.TempDir(), "hostile.json")
+	out, err := call(t, "chaos", "--hostile", "--data", dir, "--duration", "6s", "--clients", "16", "--report", path)
+	if err != nil || !strings.Contains(out, allOK) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	var report struct {
+		OK      bool     `json:"ok"`
+		Changed []string `json:"changed"`
+		Attacks []struct {
+			Kind    string `json:"kind"`
+			Name    string `json:"name"`
+			Refused bool   `json:"refused"`
+			Audited bool   `json:"audited"`
+		} `json:"attacks"`
+		Goodput struct {
+			Without float64 `json:"without_per_second"`
+			With    float64 `json:"with_per_second"`
+			Ratio   float64 `json:"ratio"`
+			Floods  []struct {
+				Records map[string]int `json:"records"`
+			} `json:"floods"`
+		} `json:"goodput"`
+		Invariants map[string]string `json:"invariants"`
+	}
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(raw, &report)
+	}
+	if err != nil || !report.OK || len(report.Changed) != 0 || len(report.Invariants) != 7 {
+		t.Fatalf("the report: %v\n%s", err, raw)
+	}
+	kinds := map[string]bool{}
+	for _, a := range report.Attacks {
+		kinds[a.Kind] = true
+		if !a.Refused || !a.Audited {
+			t.Errorf("%s: %s: %+v", a.Kind, a.Name, a)
+		}
+	}
+	g := report.Goodput
+	if len(kinds) != 7 || len(report.Attacks) < 40 || g.Without <= 0 || g.With <= 0 || len(g.Floods) != 1 ||
+		len(g.Floods[0].Records) != 3 {
+		t.Errorf("%d attacks of the kinds %v, %+v", len(report.Attacks), kinds, g)
+	}
+	t.Logf("goodput with the flood: %.3f of that without", g.Ratio)
+	if _, err = call(t, "chaos", "--hostile", "--data", dir); err == nil {
+		t.Error("the member that was expelled came again")
+	}
+	r.interrupt(t)
+}
+
 // TestLoad: the report has what is promised, and the books bear it out.
 func TestLoad(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"gongji/testnet/hostile"
 )
 
 // Errors of a command.
@@ -30,8 +33,10 @@ type line struct {
 	Check checkBook `cmd:"" help:"Hold the books of a running federation against the money invariants I-1 to I-7."`
 	Books showBooks `cmd:"" help:"Print what the core systems themselves say of the accounts, as JSON."`
 	Load  loadRun   `cmd:"" help:"Drive two-phase payments between the regions, and report."`
-	Chaos chaosRun  `cmd:"" help:"Drive payments while nodes are killed and frozen; needs a testnet with --processes."`
+	Chaos chaosRun  `cmd:"" help:"Drive payments under kills, or beside a hostile member; needs --processes."`
 	Node  node      `cmd:"" hidden:"" help:"Run one node in this process."`
+
+	Fourth fourth `cmd:"" hidden:"" help:"Be the fourth member of chaos --hostile, told by standard input."`
 }
 
 // streams are where a command writes.
@@ -46,6 +51,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	helped := false
 	parser, err := kong.New(&l, kong.Name("testnet"), kong.Writers(stdout, stderr),
 		kong.Description(description),
+		kong.Vars{"kinds": strings.Join(hostile.FloodKinds(), ", ")},
 		kong.Exit(func(int) { helped = true }), // --help was printed: nothing else is to be done
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams{stdout, stderr}))
 	if err != nil {

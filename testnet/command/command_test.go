@@ -44,9 +44,27 @@ func TestUsage(t *testing.T) {
 		{"load", "--rate", "0"},
 		{"load", "--rate", "many"},
 		{"load", "--duration", "soon"},
+		{"chaos", "--hostile", "--flood", "0"},
+		{"chaos", "--hostile", "--clients", "0"},
+		{"chaos", "--hostile", "--kinds", "rain"},
 	} {
 		if _, err := run(t, args...); !errors.Is(err, command.ErrUsage) {
 			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+// TestHostileHelp: the help of chaos says what --hostile is and takes.
+func TestHostileHelp(t *testing.T) {
+	out, err := run(t, "chaos", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{
+		"--hostile", "fourth member", "--flood", "--clients", "--kinds", "captures", "--duration",
+	} {
+		if !strings.Contains(out, word) {
+			t.Errorf("the help does not name %s:\n%s", word, out)
 		}
 	}
 }
@@ -58,6 +76,9 @@ func TestNobodyRuns(t *testing.T) {
 		if _, err := run(t, tool, "--data", dir); err == nil || !strings.Contains(err.Error(), "no running testnet") {
 			t.Errorf("%s: %v", tool, err)
 		}
+	}
+	if _, err := run(t, "chaos", "--hostile", "--data", dir); err == nil || !strings.Contains(err.Error(), "no running") {
+		t.Errorf("chaos --hostile: %v", err)
 	}
 	file := filepath.Join(dir, "thesis.txt")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {

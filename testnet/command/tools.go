@@ -133,16 +133,23 @@ func loadOptions(dir string, s streams) (load.Options, func(), error) {
 	}, func() { p.Close(); from.Close() }, nil
 }
 
-// chaosRun drives payments under faults.
+// chaosRun drives payments under faults, or under a hostile member.
 type chaosRun struct {
 	where
 	Seed     uint64        `help:"Of the plan of faults; the same seed repeats it." default:"1"`
-	Duration time.Duration `help:"Of the faults." default:"60s"`
+	Duration time.Duration `help:"Of the faults; with --hostile of all windows of the load." default:"60s"`
 	Report   string        `help:"Write the report (JSON) to this file." type:"path" placeholder:"FILE"`
+	Hostile  bool          `help:"Instead of faults: a fourth member, in a process of its own, attacks and floods."`
+	Flood    int           `help:"Its records a second to each region." default:"500" placeholder:"N"`
+	Clients  int           `help:"Of the others that keep busy, with --hostile." default:"128" placeholder:"N"`
+	Kinds    []string      `help:"Of the flood; all: ${kinds}." placeholder:"KIND"`
 }
 
 // Run strikes, and writes the report also when something failed.
 func (c *chaosRun) Run(ctx context.Context, s streams) error {
+	if c.Hostile {
+		return c.hostile(ctx, s)
+	}
 	o, done, err := loadOptions(c.Data, s)
 	if err != nil {
 		return err

@@ -76,10 +76,11 @@ func (r *result) latency() Latency {
 	return Latency{P50: t.quantile(0.50), P95: t.quantile(0.95), P99: t.quantile(0.99), Max: t.max()}
 }
 
+const mebibyte = 1 << 20
+
 // fill takes the main measurement.
 func (report *Report) fill(r *result) {
 	s := r.step()
-	const mebibyte = 1 << 20
 	*report = Report{
 		Payments: s.Payments, Seconds: round(r.seconds), PaymentsPerSecond: s.PaymentsPerSecond, Errors: s.Errors,
 		Latency: s.Latency, PeakRSS: round(r.peak / mebibyte), Where: s.Where, CPUPerPayment: s.CPUPerPayment,

@@ -15,12 +15,10 @@ import (
 
 	"gongji/federation"
 	"gongji/testnet/check"
+	"gongji/testnet/hostile"
 	"gongji/testnet/runner"
 	"gongji/testnet/topology"
 )
-
-// fetchWait is how long a plain client waits for something new on a lane.
-const fetchWait = 200 * time.Millisecond
 
 // here starts a federation inside this process, on the embedded broker.
 func here(t *testing.T, accounts int) *fed {
@@ -72,20 +70,6 @@ func text(t *testing.T, v any) string {
 	return string(raw)
 }
 
-// flip returns a record with one bit changed.
-func flip(record []byte, at int) []byte {
-	out := bytes.Clone(record)
-	out[at] ^= 1
-	return out
-}
-
-// with returns a record with some bytes replaced.
-func with(record []byte, at int, by string) []byte {
-	out := bytes.Clone(record)
-	copy(out[at:], by)
-	return out
-}
-
 // forgery is a record that must be refused, and why.
 type forgery struct {
 	name   string
@@ -96,25 +80,25 @@ type forgery struct {
 // forgeries are made of a genuine parcel of the lane that was taken before, one of the way back, and one of the sender
 // to somebody else. What still has the genuine one's id counts as it, come again: that is seen before anything dearer.
 func forgeries(genuine, reflected, stray []byte) []forgery {
-	p := cut(genuine)
+	p, flip, with := hostile.Cut(genuine), hostile.Flip, hostile.With
 	garbage := make([]byte, 700)
 	_, _ = rand.Read(garbage)           // never fails
 	garbage[4], garbage[5] = 0, 1       // or most of it would be of an unknown version
 	oversize := make([]byte, 1_000_000) // what a broker takes, and no parcel may have
 	copy(oversize, genuine)
-	other := flip(genuine, p.header+headerParcel)
+	other := flip(genuine, p.Header+hostile.HeaderParcel)
 	return []forgery{
-		{"a bit of the sealed content", flip(genuine, p.end-1), federation.RefusedReplayed},
-		{"a bit of the wrapped key", flip(genuine, p.sealed-5), federation.RefusedReplayed},
-		{"a bit of the signature", flip(genuine, p.wrapped-3), federation.RefusedReplayed},
+		{"a bit of the sealed content", flip(genuine, p.End-1), federation.RefusedReplayed},
+		{"a bit of the wrapped key", flip(genuine, p.Sealed-5), federation.RefusedReplayed},
+		{"a bit of the signature", flip(genuine, p.Wrapped-3), federation.RefusedReplayed},
 		{"a bit of the parcel's id", other, federation.RefusedSignature},
-		{"a bit of the Merkle root", flip(genuine, p.signature-6), federation.RefusedReplayed},
-		{"another signing key", flip(genuine, p.header+headerKey), federation.RefusedReplayed},
-		{"another id and signing key", flip(other, p.header+headerKey), federation.RefusedKeyUnknown},
-		{"another receiver", with(genuine, p.header+headerTo, "999999"), federation.RefusedReplayed},
-		{"a sender that nobody knows", with(genuine, p.header+headerFrom, "999999"), federation.RefusedSenderUnknown},
-		{"a later version", flip(genuine, p.header+headerVersion+1), federation.RefusedVersion},
-		{"cut short", genuine[:p.end-1], federation.RefusedMalformed},
+		{"a bit of the Merkle root", flip(genuine, p.Signature-6), federation.RefusedReplayed},
+		{"another signing key", flip(genuine, p.Header+hostile.HeaderKey), federation.RefusedReplayed},
+		{"another id and signing key", flip(other, p.Header+hostile.HeaderKey), federation.RefusedKeyUnknown},
+		{"another receiver", with(genuine, p.Header+hostile.HeaderTo, "999999"), federation.RefusedReplayed},
+		{"a sender that nobody knows", with(genuine, p.Header+hostile.HeaderFrom, "999999"), federation.RefusedSenderUnknown},
+		{"a later version", flip(genuine, p.Header+hostile.HeaderVersion+1), federation.RefusedVersion},
+		{"cut short", genuine[:p.End-1], federation.RefusedMalformed},
 		{"with something behind", append(bytes.Clone(genuine), 0), federation.RefusedMalformed},
 		{"garbage", garbage, federation.RefusedMalformed},
 		{"nothing", nil, federation.RefusedMalformed},
@@ -125,10 +109,10 @@ func forgeries(genuine, reflected, stray []byte) []forgery {
 }
 
 // withMessages returns the first record of a lane whose parcel has messages.
-func withMessages(t *testing.T, to *member, lane federation.Lane, records []federation.Record) []byte {
+func withMessages(t *testing.T, to *hostile.Member, lane federation.Lane, records []federation.Record) []byte {
 	t.Helper()
 	for _, r := range records {
-		o, err := federation.Unpack(to.dir, to, lane, time.Now(), r.Value)
+		o, err := federation.Unpack(to.Directory, to, lane, time.Now(), r.Value)
 		if err != nil {
 			t.Fatalf("record %d of %s: %v", r.Offset, lane.Topic(), err)
 		}
@@ -149,11 +133,11 @@ func TestPlainClientOnTheLane(t *testing.T) {
 	f.mustCapture(t, pair, "80.00")
 	from, to := federation.Region(pair.Visit), federation.Region(pair.Payer.Region)
 	lane := federation.Lane{From: from, To: to}
-	client := newPlain(t, f.session.Kafka...)
-	records := client.all(t.Context(), t, lane)
-	genuine := withMessages(t, newMember(t, f.dir, string(to)), lane, records)
-	back := client.all(t.Context(), t, federation.Lane{From: to, To: from})
-	stray := client.all(t.Context(), t, federation.Lane{From: from, To: federation.Region(pair.Beneficiary.Region)})
+	client := f.lanes(t)
+	records := client.all(t, lane)
+	genuine := withMessages(t, f.member(t, string(to)), lane, records)
+	back := client.all(t, federation.Lane{From: to, To: from})
+	stray := client.all(t, federation.Lane{From: from, To: federation.Region(pair.Beneficiary.Region)})
 	list := forgeries(genuine, back[0].Value, stray[0].Value)
 
 	names := map[federation.Refusal]string{}

@@ -13,6 +13,7 @@ import (
 
 	"gongji/federation"
 	"gongji/federation/federationtest/realkafka"
+	"gongji/testnet/hostile"
 	"gongji/testnet/topology"
 )
 
@@ -46,11 +47,11 @@ func TestStoryOnRealKafka(t *testing.T) {
 	if err != nil || !strings.Contains(out, allOK) {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	client := newPlain(t, broker.Addr())
+	client := lanesOf(t, broker.Addr())
 	for _, topic := range topology.Topics() {
 		codes := strings.Split(topic, ".")
 		lane := federation.Lane{From: federation.Region(codes[1]), To: federation.Region(codes[2])}
-		if n := len(client.all(t.Context(), t, lane)); n == 0 {
+		if n := len(client.all(t, lane)); n == 0 {
 			t.Errorf("nothing was ever said on %s of the real broker", topic)
 		}
 	}
@@ -106,12 +107,16 @@ func TestKafkaKilledUnderLoad(t *testing.T) {
 
 // unread returns how many parcels with numbered messages stand on a lane behind the first ones.
 func unread(
-	ctx context.Context, t *testing.T, client *plain, to *member, lane federation.Lane, first int,
+	ctx context.Context, t *testing.T, client plain, to *hostile.Member, lane federation.Lane, first int,
 ) int {
 	t.Helper()
+	records, err := client.All(ctx, lane)
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
-	for _, r := range client.all(ctx, t, lane)[first:] {
-		o, err := federation.Unpack(to.dir, to, lane, time.Now(), r.Value)
+	for _, r := range records[first:] {
+		o, err := federation.Unpack(to.Directory, to, lane, time.Now(), r.Value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,10 +146,10 @@ func TestKafkaLosesItsDiskUnderLoad(t *testing.T) {
 	broker := realKafka(t)
 	r, d, stop := underLoad(t, broker, "--processes")
 	const still = "110000"
-	client, to := newPlain(t, broker.Addr()), newMember(t, r.dir, still)
+	client, to := lanesOf(t, broker.Addr()), r.member(t, still)
 	r.signal(t, still, syscall.SIGSTOP)
 	for _, lane := range lanesTo(still) {
-		first := len(client.all(t.Context(), t, lane))
+		first := len(client.all(t, lane))
 		// What answers a fetch that was under way is read later; of three parcels at least two are lost.
 		until(t, "three parcels that nobody has read on "+lane.Topic(), func(ctx context.Context) bool {
 			return unread(ctx, t, client, to, lane, first) >= 3

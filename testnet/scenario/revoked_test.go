@@ -13,6 +13,7 @@ import (
 
 	"gongji/federation"
 	"gongji/gateway/client"
+	"gongji/testnet/hostile"
 	"gongji/testnet/topology"
 )
 
@@ -43,7 +44,7 @@ func TestRevocationOfProcesses(t *testing.T) {
 		spares[r.Code] = o.spares(t, r.Code, federation.UseSign, spareKeys)
 	}
 	r := up(t, dir, "--processes")
-	w := &revoking{running: r, o: o, spares: spares, bus: newPlain(t, broker.Addr())}
+	w := &revoking{running: r, o: o, spares: spares, bus: lanesOf(t, broker.Addr())}
 	w.several(t, idleRevocations, "no payments under way")
 	d, stop := drove(t, r.fed, r.pairs)
 	d.mustHave(t, loadRate)
@@ -60,7 +61,7 @@ type revoking struct {
 
 	o      *office
 	spares map[string][]federation.Key
-	bus    *plain
+	bus    plain
 }
 
 // next takes a region's next spare key.
@@ -92,8 +93,8 @@ func (w *revoking) several(t *testing.T, n int, while string) {
 // both peers had refused a parcel that was signed with the revoked key.
 func (w *revoking) one(t *testing.T, code string) (time.Duration, time.Duration) {
 	t.Helper()
-	thief := newMember(t, w.dir, code) // who has the key, and goes on signing with it
-	thief.dir = w.o.live
+	thief := w.member(t, code) // who has the key, and goes on signing with it
+	thief.Directory = w.o.live
 	before := map[string]float64{}
 	for _, peer := range w.session.Regions {
 		before[peer.Code] = w.refusals(t.Context(), peer.Code, code)
@@ -101,7 +102,7 @@ func (w *revoking) one(t *testing.T, code string) (time.Duration, time.Duration)
 	spare := w.next(t, code)
 	version, began := w.o.publish(t, func(d *federation.DirectoryData) error {
 		old, err := replace(d, code, spare)
-		thief.key = old
+		thief.Key = old
 		return err
 	})
 	var group sync.WaitGroup
@@ -129,25 +130,25 @@ func (f *fed) refusals(ctx context.Context, at, from string) float64 {
 }
 
 // speak sends a parcel every 20 ms until one is refused.
-func (w *revoking) speak(t *testing.T, thief *member, to federation.Region, before float64) {
+func (w *revoking) speak(t *testing.T, thief *hostile.Member, to federation.Region, before float64) {
 	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
 	defer cancel()
-	lane := federation.Lane{From: thief.self, To: to}
+	lane := federation.Lane{From: thief.Self, To: to}
 	done := untilCtx(ctx, func(ctx context.Context) bool {
 		c := federation.Content{To: to, Epoch: 1, Time: time.Now(), Protocol: federation.Version}
 		_, _ = rand.Read(c.ParcelID[:]) // never fails
-		record, err := federation.Pack(thief.dir, thief, thief.self, c)
+		record, err := federation.Pack(thief.Directory, thief, thief.Self, c)
 		if err == nil {
-			err = w.bus.write(ctx, lane, record)
+			_, err = w.bus.Put(ctx, lane, record)
 		}
 		if err != nil {
 			t.Errorf("%s: %v", lane.Topic(), err)
 			return true
 		}
-		return w.refusals(ctx, string(to), string(thief.self)) > before
+		return w.refusals(ctx, string(to), string(thief.Self)) > before
 	})
 	if !done {
-		t.Errorf("%s has refused nothing that the revoked key of %s has signed", to, thief.self)
+		t.Errorf("%s has refused nothing that the revoked key of %s has signed", to, thief.Self)
 	}
 }
 
@@ -161,24 +162,27 @@ func (w *revoking) revokedHold(t *testing.T, pair topology.Pair) {
 	grant := w.grantOf(t, pair)
 	w.o.file(t)
 	x := takeOver(t, w.fed, pair.Visit)
-	x.key = signsWith(w.o, pair.Visit)
+	x.Key = signsWith(w.o, pair.Visit)
 	home, payerHome := federation.Region(pair.Beneficiary.Region), federation.Region(pair.Payer.Region)
-	var holds []hold
+	var holds []hostile.Hold
 	for range holdsBefore {
-		h := hold{x.newID("h"), x.newID("p"), grant, fenEach, nil, clearPerson(pair.Beneficiary)}
-		h.ticket = x.lookUp(t, home, h.payment, h.persons, time.Now().Add(time.Hour))
+		h := x.NewHold(grant, hostile.ClearPerson(pair.Beneficiary))
+		h.Amount = fenEach
+		var err error
+		if h.Ticket, err = x.LookUp(t.Context(), home, h.Payment, h.Persons, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
 		holds = append(holds, h)
 	}
 	send := func(n int) {
 		h := holds[n]
-		w.bus.put(t, federation.Lane{From: x.self, To: payerHome},
-			x.parcel(t, payerHome, x.numbered(payerHome, h.body(), h.persons)))
+		x.send(t, payerHome, x.Numbered(payerHome, h.Body(), h.Persons))
 	}
 	send(0)
-	if amount, code := x.answer(t, payerHome, holds[0].id); amount != fenEach || code != "" {
+	if amount, code := x.answer(t, payerHome, holds[0].ID); amount != fenEach || code != "" {
 		t.Fatalf("before the revocation: %d fen held, code %q", amount, code)
 	}
-	start := x.out[payerHome]
+	start := x.Said[payerHome]
 	spare := w.next(t, pair.Visit)
 	version, began := w.o.publish(t, func(d *federation.DirectoryData) error {
 		_, err := replace(d, pair.Visit, spare)
@@ -197,7 +201,7 @@ func (w *revoking) revokedHold(t *testing.T, pair topology.Pair) {
 	placed := 0
 	known := w.read(t.Context(), t, pair.Payer.Region).holds
 	for n, h := range holds {
-		_, ok := known[h.id]
+		_, ok := known[h.ID]
 		if ok && n != placed {
 			t.Errorf("hold %d is known, and hold %d is not", n, placed)
 		}
@@ -211,14 +215,14 @@ func (w *revoking) revokedHold(t *testing.T, pair topology.Pair) {
 	t.Logf("in force at both homes after %s; %d of %d holds were placed before", took.Round(time.Millisecond), placed,
 		len(holds))
 	// The region's new key says the same, and that counts.
-	x.key, x.dir = spare.ID, w.o.live
-	x.out[payerHome] = start
+	x.Key, x.Directory = spare.ID, w.o.live
+	x.Said[payerHome] = start
 	for n := 1; n < len(holds); n++ {
 		send(n)
 	}
 	until(t, "the holds are placed under the new key", func(ctx context.Context) bool {
 		known = w.read(ctx, t, pair.Payer.Region).holds
-		return known[holds[len(holds)-1].id].State == "placed"
+		return known[holds[len(holds)-1].ID].State == "placed"
 	})
 }
 

@@ -151,6 +151,9 @@ func (m *making) secrets() error {
 			return err
 		}
 	}
+	if err = m.fourth(certifier); err != nil {
+		return err
+	}
 	root, err := makeDirectory(m.layout, keys, certifier, m.now)
 	m.root = root
 	return err

@@ -221,7 +221,7 @@ func pemBlock(kind string, der []byte) []byte {
 // writeFile replaces a file whole: whoever reads it sees the old or the new content.
 func writeFile(path string, content []byte) error {
 	temporary := path + ".new"
-	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+	if err := os.WriteFile(temporary, content, 0o600); err != nil { //nolint:gosec // in the folder that its user named
 		return fmt.Errorf("topology: %w", err)
 	}
 	if err := os.Rename(temporary, path); err != nil {

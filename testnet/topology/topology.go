@@ -181,6 +181,9 @@ func (l Layout) Directory() string { return filepath.Join(l.Dir, "directory.json
 // Region is a region's folder: keys, people, rules, the cluster's CA.
 func (l Layout) Region(code string) string { return filepath.Join(l.Dir, "regions", code) }
 
+// fourth is the description of the member that is in no first directory.
+func (l Layout) fourth() string { return filepath.Join(l.Region(Fourth), "member.json") }
+
 // Node is a node's folder; its configuration is Config.
 func (l Layout) Node(id string) string { return filepath.Join(l.Dir, "nodes", id) }
 

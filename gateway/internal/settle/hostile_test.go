@@ -163,6 +163,40 @@ func TestQueriesThatAreNotAnswered(t *testing.T) {
 	})
 }
 
+// TestNosyQueries: a look-up or quote that names a grant which is not this person's, and a question for the
+// statement of somebody who is at home elsewhere, are answered with nothing and audited.
+func TestNosyQueries(t *testing.T) {
+	play(t, regiontest.Config{}, func(t *testing.T, p *played) {
+		who := beneficiary().Identity()
+		if err := p.sh.Open(t.Context(), beneficiary()); err != nil {
+			t.Fatal(err)
+		}
+		named := lookUp()
+		named.GetLookUp().Named, named.GetLookUp().Grants = true, []string{"g-350100-1"}
+		for _, body := range []*wirepb.Body{
+			named,
+			{Kind: &wirepb.Body_Quote{Quote: &wirepb.Quote{GrantId: "g-310000-1", Amount: 5, Purpose: "outpatient"}}},
+			{Kind: &wirepb.Body_StatementAsk{StatementAsk: &wirepb.StatementAsk{From: "2000-01-01", To: "2000-01-02"}}},
+		} {
+			p.tells(federation.Content{Messages: []federation.Message{p.question(body, who)}})
+			passes(200 * time.Millisecond)
+			if n := p.answers(); n != 1 {
+				t.Errorf("%d answers to %v", n, body)
+			}
+		}
+		p.refusedWith(t, "grant_not_own", 2)
+		p.refusedWith(t, "statement_not_own", 1)
+		own := who
+		own.Region = string(beijing) // whom Beijing may ask about
+		ask := &wirepb.StatementAsk{From: "2000-01-01", To: "2000-01-02"}
+		p.tells(federation.Content{Messages: []federation.Message{
+			p.question(&wirepb.Body{Kind: &wirepb.Body_StatementAsk{StatementAsk: ask}}, own),
+		}})
+		passes(200 * time.Millisecond)
+		p.refusedWith(t, "statement_not_own", 1)
+	})
+}
+
 // TestAnswersThatNobodyAsked: an answer without a query is counted, a numbered body as an answer refused.
 func TestAnswersThatNobodyAsked(t *testing.T) {
 	play(t, regiontest.Config{}, func(t *testing.T, p *played) {

@@ -29,8 +29,9 @@ const (
 	refusedUnasked    = "answer_unasked"  // an answer that nobody waits for, any more or at all
 	refusedStranger   = "answer_stranger" // an answer of another region than the one asked
 	refusedUnreadable = "persons_unreadable"
-	refusedLookUp     = "look_up"       // a look-up that names a wrong person, or shows no credential
-	refusedDisagree   = "ticket_unsure" // the engines disagree on a ticket's signature: the message waits
+	refusedLookUp     = "look_up"           // a look-up that names a wrong person, or shows no credential
+	refusedStatement  = "statement_not_own" // asks for the statement of another region's person
+	refusedDisagree   = "ticket_unsure"     // the engines disagree on a ticket's signature: the message waits
 )
 
 // refuse counts and audits one message of a peer.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/vault"
 	"gongji/gateway/internal/wire"
@@ -169,7 +170,11 @@ func (t *term) serve(ctx context.Context, p *peer, m *federation.Message) {
 func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 	within, cancel := context.WithTimeout(ctx, t.s.Timing.Query)
 	defer cancel()
-	body, who, err := t.reply(within, p.region, m)
+	ask, err := wire.Decode(m.Body)
+	if err != nil {
+		return // it was decoded before
+	}
+	body, who, err := t.reply(within, p.region, ask, m)
 	if err != nil {
 		if within.Err() == nil {
 			t.s.Logger.LogAttrs(within, slog.LevelWarn, "a query was not answered",
@@ -177,9 +182,8 @@ func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 		}
 		return
 	}
-	code := policy.Code(body.GetTicket().GetCode())
-	if code == policy.CodeIdentityMismatch || code == policy.CodeRemoteUseRequired {
-		t.refuse(p, refusedLookUp, string(code)) // any other may be asked, whatever comes of it
+	if reason, id := nosy(p.region, ask, body, m); reason != "" {
+		t.refuse(p, reason, id)
 	}
 	a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
 	t.s.Random(a.Salt[:])
@@ -197,20 +201,43 @@ func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 
 var errQuery = errors.New("settle: not a query")
 
+// nosy is why a query is told to the audit that was answered with nothing, since it asks for what is not the peer's
+// business; empty for any other: much may be asked in vain. The second result says more: a code, or a grant's id.
+func nosy(from federation.Region, ask, answer *wirepb.Body, m *federation.Message) (string, string) {
+	switch k := ask.GetKind().(type) {
+	case *wirepb.Body_LookUp:
+		code := policy.Code(answer.GetTicket().GetCode())
+		if code == policy.CodeIdentityMismatch || code == policy.CodeRemoteUseRequired {
+			return refusedLookUp, string(code)
+		}
+		for _, d := range answer.GetTicket().GetDeclines() {
+			if d.GetCode() == string(policy.CodeNotFound) { // a named grant that is not this person's
+				return ledger.StrangerGrant, d.GetGrantId()
+			}
+		}
+	case *wirepb.Body_Quote:
+		if answer.GetQuoteAnswer().GetCode() == string(policy.CodeNotFound) {
+			return ledger.StrangerGrant, k.Quote.GetGrantId()
+		}
+	case *wirepb.Body_StatementAsk:
+		if who, err := vault.Read(m.Persons); err == nil && who.Region != string(from) {
+			return refusedStatement, ""
+		}
+	}
+	return "", ""
+}
+
 // reply answers one query. The persons of the answer are those whom a ticket is for.
 func (t *term) reply(
-	ctx context.Context, from federation.Region, m *federation.Message,
+	ctx context.Context, from federation.Region, body *wirepb.Body, m *federation.Message,
 ) (*wirepb.Body, *vault.Identity, error) {
-	body, err := wire.Decode(m.Body)
-	if err != nil {
-		return nil, nil, err
-	}
 	if ask := body.GetLinkAsk(); ask != nil { // it names nobody
 		tell, failed := t.tellLink(from, ask)
 		return &wirepb.Body{Kind: &wirepb.Body_LinkTell{LinkTell: tell}}, nil, failed
 	}
 	var who vault.Identity
 	if body.GetTraceAsk() == nil { // nor does this
+		var err error
 		if who, err = vault.Read(m.Persons); err != nil {
 			return nil, nil, err
 		}
