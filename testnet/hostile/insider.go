@@ -77,18 +77,25 @@ func (x *Insider) Hear(ctx context.Context, from federation.Region) ([]Heard, er
 			if err != nil {
 				return out, fmt.Errorf("hostile: record %d of %s: %w", r.Offset, lane.Topic(), err)
 			}
-			for i := range o.Messages {
-				m := o.Messages[i]
-				if m.Class == federation.Numbered && m.Number > x.acks[from].Number {
-					x.acks[from] = federation.Ack{Epoch: 1, Number: m.Number, Chain: m.Chain}
-				}
-				out = append(out, Heard{m, federation.EncodeProof(o.Proof(x.Hash, i))})
-			}
+			out = append(out, x.take(from, o)...)
 		}
 		if len(records) == 0 {
 			return out, nil
 		}
 	}
+}
+
+// take remembers how far the peer's link is.
+func (x *Insider) take(from federation.Region, o *federation.Opened) []Heard {
+	var out []Heard
+	for i := range o.Messages {
+		m := o.Messages[i]
+		if m.Class == federation.Numbered && m.Number > x.acks[from].Number {
+			x.acks[from] = federation.Ack{Epoch: 1, Number: m.Number, Chain: m.Chain}
+		}
+		out = append(out, Heard{m, federation.EncodeProof(o.Proof(x.Hash, i))})
+	}
+	return out
 }
 
 // await hears a region until take wants what it said.
