@@ -30,6 +30,7 @@ const (
 type drive struct {
 	fed   *fed
 	pairs []topology.Pair
+	rate  int // payments a second
 
 	mu      sync.Mutex
 	ends    map[string]end // by payment id
@@ -47,10 +48,16 @@ type end struct {
 // drove starts the load. stop ends the driving and waits until every payment has ended.
 func drove(t *testing.T, f *fed, pairs []topology.Pair) (*drive, func()) {
 	t.Helper()
+	return droveAt(t, f, pairs, loadRate)
+}
+
+// droveAt is drove with so many payments a second.
+func droveAt(t *testing.T, f *fed, pairs []topology.Pair, rate int) (*drive, func()) {
+	t.Helper()
 	for _, p := range pairs {
 		f.grant(t, p)
 	}
-	d := &drive{fed: f, pairs: pairs, ends: map[string]end{}, refused: map[string]int{}}
+	d := &drive{fed: f, pairs: pairs, rate: rate, ends: map[string]end{}, refused: map[string]int{}}
 	driving, enough := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -69,7 +76,7 @@ func (d *drive) run(driving, whole context.Context) {
 	var group errgroup.Group
 	group.SetLimit(underWayMax)
 	start := time.Now()
-	tick := time.NewTicker(time.Second / loadRate)
+	tick := time.NewTicker(time.Second / time.Duration(d.rate))
 	defer tick.Stop()
 	for n := 0; ; n++ {
 		select {
