@@ -397,7 +397,7 @@ func (a *Archivist) seal(
 
 // put writes a file so that it is there with all of its content or not at all.
 func put(root *os.Root, name string, write func(*os.File) error) error {
-	part := name + ".part"
+	part := name + evidence.PartSuffix
 	f, err := root.Create(part)
 	if err != nil {
 		return fmt.Errorf("archivist: %w", err)

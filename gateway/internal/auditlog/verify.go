@@ -167,23 +167,16 @@ func (v *Verifier) entry(e *Entry) error {
 
 // checkpoint checks one that stands in a file: behind its line, or at the end with lines missing before it.
 func (v *Verifier) checkpoint(p *Checkpoint) error {
-	switch {
-	case p.Region != v.report.Region:
-		return v.broken(WrongRegion)
-	case v.Check(p) != nil:
-		return v.broken(WrongSignature)
-	case p.Number > v.report.Last:
-		return v.broken(WrongTail)
-	case p.Number < v.report.Last || p.Digest != v.report.Digest:
-		return v.broken(WrongCheckpoint)
+	if err := v.covers(p, p.Number <= v.report.Last); err != nil {
+		return err
 	}
 	v.report.Checkpoints++
 	v.report.Newest = p
 	return nil
 }
 
-// outside checks a checkpoint that was kept elsewhere against the end of the log.
-func (v *Verifier) outside(p *Checkpoint) error {
+// covers checks whose a checkpoint is and that its line is there; where exact, that the chain stands at it.
+func (v *Verifier) covers(p *Checkpoint, exact bool) error {
 	switch {
 	case p.Region != v.report.Region:
 		return v.broken(WrongRegion)
@@ -191,8 +184,16 @@ func (v *Verifier) outside(p *Checkpoint) error {
 		return v.broken(WrongSignature)
 	case p.Number > v.report.Last:
 		return v.broken(WrongTail)
-	case p.Number == v.report.Last && p.Digest != v.report.Digest:
+	case exact && (p.Number < v.report.Last || p.Digest != v.report.Digest):
 		return v.broken(WrongCheckpoint)
+	}
+	return nil
+}
+
+// outside checks a checkpoint that was kept elsewhere against the end of the log.
+func (v *Verifier) outside(p *Checkpoint) error {
+	if err := v.covers(p, p.Number == v.report.Last); err != nil {
+		return err
 	}
 	if v.report.Newest == nil && p.Number == v.report.Last {
 		v.report.Newest = p

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gongji/federation"
 )
@@ -17,6 +18,8 @@ import (
 const (
 	archiveSuffix = ".archive"
 	sealSuffix    = ".seal"
+	// PartSuffix is that of a file which is being written.
+	PartSuffix = ".part"
 )
 
 // ArchiveName is the file of an archive, SealName that of its seal.
@@ -35,6 +38,8 @@ type ArchiveReport struct {
 	Requests    uint64 // of platforms, whose signatures were checked under the keys beside them
 	Unsealed    bool   // the newest has no seal yet
 	Digest      string
+	Doubts      []Line   // keys that signed and were revoked afterwards, once each
+	Extra       []string // names in the folder that are neither archive, seal nor index
 }
 
 // ArchiveVerifier checks a folder of archives by itself. Directories may be nil: then the digests alone are checked,
@@ -53,6 +58,7 @@ type archiveCheck struct {
 	links  map[string]linkPoint                 // of received messages
 	sent   map[string]linkPoint                 // of sent ones
 	chains map[string][federation.HashSize]byte // of the sent messages of this file, by link and number
+	doubts map[string]bool                      // keys that stand in out.Doubts
 }
 
 // linkPoint is how far a link was followed.
@@ -64,13 +70,15 @@ type linkPoint struct {
 // Verify checks every file of the folder in order: digests, links between files, seals, and with directories every
 // signature, leaf and chain. Error: ErrArchive, which names the first file and line that is not good.
 func (v *ArchiveVerifier) Verify(root *os.Root) (*ArchiveReport, error) {
-	numbers, sealed, err := listArchives(root)
+	numbers, sealed, extra, err := listArchives(root)
 	if err != nil {
 		return nil, err
 	}
 	x := &archiveCheck{
 		ArchiveVerifier: v, links: map[string]linkPoint{}, sent: map[string]linkPoint{},
+		doubts: map[string]bool{},
 	}
+	x.out.Extra = extra
 	for i, no := range numbers {
 		if i > 0 && no != numbers[i-1]+1 {
 			return nil, fmt.Errorf("%w: %s is missing", ErrArchive, ArchiveName(numbers[i-1]+1))
@@ -103,19 +111,28 @@ func (v *ArchiveVerifier) Verify(root *os.Root) (*ArchiveReport, error) {
 	return &x.out, nil
 }
 
-// listArchives are the numbers of the archives and of the seals, in order.
-func listArchives(root *os.Root) ([]uint64, []uint64, error) {
+// listArchives are the numbers of the archives and of the seals, in order, and what else stands there.
+//
+//nolint:revive // what a folder has are these three
+func listArchives(root *os.Root) ([]uint64, []uint64, []string, error) {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var numbers, sealed []uint64
+	var extra []string
 	for _, e := range entries {
+		if name := e.Name(); !strings.HasSuffix(name, archiveSuffix) && !strings.HasSuffix(name, sealSuffix) {
+			if !strings.HasSuffix(name, indexSuffix) && !strings.HasSuffix(name, PartSuffix) {
+				extra = append(extra, name)
+			}
+			continue
+		}
 		for suffix, list := range map[string]*[]uint64{archiveSuffix: &numbers, sealSuffix: &sealed} {
 			if text, ok := strings.CutSuffix(e.Name(), suffix); ok {
 				no, err := strconv.ParseUint(text, 10, 64)
-				if err != nil {
-					return nil, nil, fmt.Errorf("%w: %s is no archive", ErrArchive, e.Name())
+				if err != nil || e.Name() != fmt.Sprintf("%08d%s", no, suffix) {
+					return nil, nil, nil, fmt.Errorf("%w: %s is no archive", ErrArchive, e.Name())
 				}
 				*list = append(*list, no)
 			}
@@ -124,9 +141,9 @@ func listArchives(root *os.Root) ([]uint64, []uint64, error) {
 	slices.Sort(numbers)
 	slices.Sort(sealed)
 	if len(numbers) == 0 {
-		return nil, nil, fmt.Errorf("%w: there is none", ErrArchive)
+		return nil, nil, nil, fmt.Errorf("%w: there is none", ErrArchive)
 	}
-	return numbers, sealed, nil
+	return numbers, sealed, extra, nil
 }
 
 func (x *archiveCheck) file(root *os.Root, no uint64, first bool) error {
@@ -251,6 +268,7 @@ func (x *archiveCheck) header(l *archiveLine) (federation.Header, error) {
 		return h, fmt.Errorf("%w: %w", ErrArchive, err)
 	}
 	x.out.Signatures++
+	x.doubt(h.From, h.SignKey, h.Time)
 	return h, nil
 }
 
@@ -310,7 +328,17 @@ func (x *archiveCheck) seal(root *os.Root, no uint64) error {
 	if x.Directories == nil {
 		return nil
 	}
+	x.doubt(federation.Region(s.Region), s.KeyID, s.Time)
 	return CheckSeal(x.Sealer, x.Directories, s)
+}
+
+// doubt notes a key that was revoked after it signed, once.
+func (x *archiveCheck) doubt(r federation.Region, key string, signed time.Time) {
+	version, at := x.Directories.revokedLater(r, key, signed)
+	if name := string(r) + " " + key; version != 0 && !x.doubts[name] {
+		x.doubts[name] = true
+		x.out.Doubts = append(x.out.Doubts, revoked(r, key, signed, version, at))
+	}
 }
 
 // CheckSeal checks the signature of a seal.
