@@ -3,13 +3,16 @@ package desk_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"gongji/crypto"
 	"gongji/federation"
 	"gongji/gateway/client"
+	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/simtest/regiontest"
@@ -21,8 +24,9 @@ func captured(t *testing.T, w *world) (client.Payment, regiontest.Person) {
 	grandson, payers := w.family()
 	w.grant(payers[0], grandson, func(f *client.GrantRequest) { f.PerPaymentLimit = "120.00" })
 	w.grant(payers[2], grandson)
-	p := w.pay(w.sh, grandson, "200.00")
-	p, _, err := w.sh.Desk.Confirm(t.Context(), w.key(), p.PaymentID, nil, 5*time.Second)
+	p := w.asks(t, grandson)
+	p, _, err := w.sh.Desk.Confirm(t.Context(), w.signed(t, "/v1/payments/"+p.PaymentID+"/confirm"), p.PaymentID, nil,
+		5*time.Second)
 	if err != nil || p.Status != "captured" {
 		t.Fatal(p, err)
 	}
@@ -33,6 +37,48 @@ func captured(t *testing.T, w *world) (client.Payment, regiontest.Person) {
 	}
 	passes(2 * time.Second) // the last acks come
 	return p, grandson
+}
+
+// asks is a payment of 200.00 that a platform with a key asks for.
+func (w *world) asks(t *testing.T, who regiontest.Person) client.Payment {
+	t.Helper()
+	var err error
+	if w.platform, err = w.sh.Platform(t.Context(), "test"); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := w.sh.Desk.CreatePayment(t.Context(), w.signed(t, "/v1/payments"),
+		w.sh.PaymentRequest(who, "visit", "200.00"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// signed is a request of the platform.
+func (w *world) signed(t *testing.T, target string) api.RequestKey {
+	t.Helper()
+	key, err := w.platform.Request(http.MethodPost, target, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// proven is a captured payment and the bundle that Shanghai makes of it.
+func proven(t *testing.T, w *world) (client.Payment, []byte) {
+	t.Helper()
+	p, _ := captured(t, w)
+	return p, w.bundle(t, p.PaymentID)
+}
+
+// bundle is what Shanghai proves of a payment.
+func (w *world) bundle(t *testing.T, id string) []byte {
+	t.Helper()
+	data, err := w.sh.Desk.Evidence(t.Context(), "test", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func verifier(t *testing.T, w *world) *evidence.Verifier {
@@ -50,10 +96,7 @@ func TestEvidence(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
 		p, grandson := captured(t, w)
-		data, err := w.sh.Desk.Evidence(t.Context(), "test", p.PaymentID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		data := w.bundle(t, p.PaymentID)
 		v := verifier(t, w)
 		report, err := v.Verify(data)
 		if err != nil {
@@ -68,6 +111,7 @@ func TestEvidence(t *testing.T) {
 			"350100 told 310000: holds 80.00", "350100 acknowledged what 310000 had told it: asks to hold",
 			"110000 acknowledged what 310000 had told it: decides to capture 120.00", "has ended captured, 120.00 taken",
 			"asks to give back 10.00", "is done", "确认收到",
+			"platform test asked 310000", "to begin this payment (POST /v1/payments)", "平台 test 于", "确认扣款",
 		} {
 			if !strings.Contains(text.String(), want) {
 				t.Errorf("the report does not say %q:\n%s", want, text.String())
@@ -101,12 +145,9 @@ func TestEvidence(t *testing.T) {
 func TestEvidenceSignedAgain(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
-		p, _ := captured(t, w)
-		data, err := w.sh.Desk.Evidence(t.Context(), "test", p.PaymentID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, data := proven(t, w)
 		v := verifier(t, w)
+		v.Platforms = map[string][]byte{w.platform.KeyID: w.platform.Key.Public()}
 		whole := func(c *evidence.Content) bool { return len(c.Body) > 0 }
 		for name, change := range map[string]func(b *evidence.Bundle){
 			"another subject": func(b *evidence.Bundle) { b.Subject = "p-310000-x" },
@@ -119,7 +160,25 @@ func TestEvidenceSignedAgain(t *testing.T) {
 			"a receipt's number":    func(b *evidence.Bundle) { b.Receipts[0].First++ },
 			"a receipt's header":    func(b *evidence.Bundle) { b.Receipts[0].Header[30] ^= 1 },
 			"a receipt's signature": func(b *evidence.Bundle) { b.Receipts[0].Signature[20] ^= 1 },
-			"less was received":     func(b *evidence.Bundle) { b.Receipts[0].Contents = b.Receipts[0].Contents[1:] },
+			"a request's target":    func(b *evidence.Bundle) { b.Requests[0].Target = "/v1/payments?" },
+			"a request's method":    func(b *evidence.Bundle) { b.Requests[0].Method = "PUT" },
+			"a request's nonce":     func(b *evidence.Bundle) { b.Requests[0].Nonce += "0" },
+			"a request's body":      func(b *evidence.Bundle) { b.Requests[0].Body = strings.Repeat("0", 64) },
+			"a request's time":      func(b *evidence.Bundle) { b.Requests[0].At = b.Requests[0].At.Add(10 * time.Minute) },
+			"a request's signature": func(b *evidence.Bundle) { b.Requests[0].Signature[20] ^= 1 },
+			"a later registration":  func(b *evidence.Bundle) { b.Requests[0].Registered = b.Requests[0].At.Add(time.Second) },
+			"another's request":     func(b *evidence.Bundle) { b.Requests[0].Subject = "p-310000-x" },
+			"a request about another payment": func(b *evidence.Bundle) {
+				invent(t, w, &b.Requests[0], w.platform.Key, "/v1/payments/p-310000-x/confirm")
+			},
+			"an invented request": func(b *evidence.Bundle) {
+				key, err := w.NewKey()
+				if err != nil {
+					t.Fatal(err)
+				}
+				invent(t, w, &b.Requests[0], key, "/v1/payments")
+			},
+			"less was received": func(b *evidence.Bundle) { b.Receipts[0].Contents = b.Receipts[0].Contents[1:] },
 			"other content was sent": func(b *evidence.Bundle) {
 				c := b.Receipts[0].Contents
 				i := slices.IndexFunc(c, func(c evidence.Content) bool { return whole(&c) })
@@ -143,15 +202,22 @@ func TestEvidenceSignedAgain(t *testing.T) {
 	})
 }
 
+// invent signs another request in the place of one.
+func invent(t *testing.T, w *world, r *evidence.Request, key crypto.Private, target string) {
+	t.Helper()
+	r.Target, r.Public = target, key.Public()
+	sig, err := key.Sign([]byte(r.Method + "\n" + target + "\n" + r.Time + "\n" + r.Nonce + "\n" + r.Body + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Signature = sig
+}
+
 // TestEvidenceOfRevokedKey: a key that is revoked afterwards leaves the signature good and says what that is worth.
 func TestEvidenceOfRevokedKey(t *testing.T) {
 	t.Parallel()
 	with(t, regiontest.Config{}, func(t *testing.T, w *world) {
-		p, _ := captured(t, w)
-		data, err := w.sh.Desk.Evidence(t.Context(), "test", p.PaymentID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, data := proven(t, w)
 		passes(2 * time.Second)
 		digest := w.Directory.Digest()
 		next := w.Directory.Data()

@@ -30,6 +30,7 @@ type world struct {
 	t          *testing.T
 	bj, sh, fz *regiontest.Region
 	next       int
+	platform   *regiontest.Platform // who signs, where a test has one
 }
 
 func with(t *testing.T, c regiontest.Config, act func(t *testing.T, w *world)) {

@@ -34,6 +34,9 @@ func (r *Region) Platform(ctx context.Context, name string) (*Platform, error) {
 	return p, err
 }
 
+// NewKey makes a signing key that nobody has registered.
+func (f *Federation) NewKey() (crypto.Private, error) { return f.Root.suite.Generate() }
+
 // Request is a request of the platform as the face hands it on: signed, with its own id and nonce.
 func (p *Platform) Request(method, target string, body []byte) (api.RequestKey, error) {
 	p.n++
