@@ -150,7 +150,7 @@ type verifyBundle struct {
 	believed
 
 	File     string   `arg:"" help:"What GET /v1/payments/{id}/evidence gave; -: standard input."`
-	Platform []string `placeholder:"ID=KEY" help:"A platform's key, from the platform: its requests must be signed with it."`
+	Platform []string `placeholder:"ID=KEY" help:"A platform's key, from the platform: it must have signed its requests."`
 	Body     []string `placeholder:"FILE" help:"Body of a request that somebody shows: is it the one that was signed?"`
 	Person   string   `placeholder:"TYPE:NUMBER:NAME:REGION" help:"Is it this person whom the bundle is about?"`
 	Lang     string   `enum:"both,zh,en" default:"both" help:"Language: both, zh or en."`

@@ -152,8 +152,10 @@ func TestEvidenceVerify(t *testing.T) {
 			c.t.Error("English in Chinese")
 		}
 		text = c.verify(command.StatusGood, c.bundle, append(c.trust, "--platform", c.key, "--body", c.body)...)
-		if !strings.Contains(text, "which is the one given as the platform's") || !strings.Contains(text, "with the body that was shown") {
-			c.t.Error(text)
+		for _, want := range []string{"which is the one given as the platform's", "with the body that was shown"} {
+			if !strings.Contains(text, want) {
+				c.t.Errorf("no %q in %s", want, text)
+			}
 		}
 		other := "key-hospital=" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{4}, 65))
 		c.verify(command.StatusRefused, c.bundle, append(c.trust, "--platform", other)...)
@@ -278,12 +280,14 @@ func TestEvidenceVerifyArchive(t *testing.T) {
 		}
 		verify(command.StatusDoubtful, dir, c.later...)
 		verify(command.StatusUnjudged, dir, c.afterward...)
-		if text = verify(command.StatusGood, dir, append(c.trust, "--json")...); !strings.Contains(text, `"verdict": "good"`) {
+		text = verify(command.StatusGood, dir, append(c.trust, "--json")...)
+		if !strings.Contains(text, `"verdict": "good"`) {
 			c.t.Error(text)
 		}
 		verify(command.StatusRefused, c.t.TempDir(), c.trust...) // there is none
 		second := evidence.ArchiveName(2)
 		tail := evidence.ArchiveName(last)
+		next := evidence.ArchiveName(last + 1)
 		seal := in(c.t.TempDir(), "seal")
 		c.copy(in(dir, evidence.SealName(last)), seal)
 		for what, x := range map[string]struct {
@@ -306,8 +310,8 @@ func TestEvidenceVerifyArchive(t *testing.T) {
 				c.copy(in(c.archives["110000"], second), in(d, second))
 				c.copy(in(c.archives["110000"], evidence.SealName(2)), in(d, evidence.SealName(2)))
 			}, second},
-			"one too many":   {func(d string) { c.copy(in(dir, second), in(d, evidence.ArchiveName(last+1))) }, evidence.ArchiveName(last + 1)},
-			"a seal alone":   {func(d string) { c.copy(seal, in(d, evidence.SealName(last+1))) }, evidence.ArchiveName(last + 1)},
+			"one too many":   {func(d string) { c.copy(in(dir, second), in(d, next)) }, next},
+			"a seal alone":   {func(d string) { c.copy(seal, in(d, evidence.SealName(last+1))) }, next},
 			"a strange name": {func(d string) { c.copy(in(dir, second), in(d, "2.archive")) }, "2.archive"},
 			"a changed seal": {func(d string) { c.cut(in(d, evidence.SealName(2))) }, evidence.SealName(2)},
 			"a changed byte": {func(d string) { c.flip(in(d, second)) }, second},
@@ -322,7 +326,8 @@ func TestEvidenceVerifyArchive(t *testing.T) {
 		if err := os.WriteFile(in(dir, "notes.txt"), nil, 0o600); err != nil {
 			c.t.Fatal(err)
 		}
-		if text = verify(command.StatusGood, dir, c.trust...); !strings.Contains(text, "not a part of it / 不属于档案: notes.txt") {
+		text = verify(command.StatusGood, dir, c.trust...)
+		if !strings.Contains(text, "not a part of it / 不属于档案: notes.txt") {
 			c.t.Error(text)
 		}
 	})

@@ -71,8 +71,8 @@ func (a *verifyArchive) tell(p *Program, r *evidence.ArchiveReport, signatures b
 		what = fmt.Sprintf("digests and %d requests of platforms, no signature of a region: give --directory and --root",
 			r.Requests)
 	}
-	err := p.print("%s: ok: archives %d to %d of %s, %d records, %d seals; checked %s; newest %s\n", a.Dir, r.First, r.Last,
-		r.Region, r.Records, r.Seals, what, r.Digest)
+	err := p.print("%s: ok: archives %d to %d of %s, %d records, %d seals; checked %s; newest %s\n", a.Dir, r.First,
+		r.Last, r.Region, r.Records, r.Seals, what, r.Digest)
 	if r.First > 1 {
 		err = errors.Join(err, p.print("archives 1 to %d are not in the folder / 文件夹中没有第 1 至 %d 份档案\n", r.First-1, r.First-1))
 	}

@@ -16,7 +16,7 @@ import (
 	"gongji/gateway/internal/simtest/regiontest"
 )
 
-const keepFor = 2 * time.Hour
+const keepFor = 2 * time.Minute
 
 // said is what a good bundle says, every sentence once.
 func said(t *testing.T, w *world, data []byte) (*evidence.Report, []string) {
@@ -79,7 +79,7 @@ func TestEvidenceFromArchives(t *testing.T) {
 			t.Fatal(err)
 		}
 		all := w.inState(t, p.PaymentID)
-		passes(keepFor + time.Hour)
+		passes(keepFor + time.Minute)
 		if left := w.inState(t, p.PaymentID); left > 4 || left >= all { // the last message of each link stays
 			t.Fatalf("%d of %d messages are still in the state", left, all)
 		}
@@ -108,7 +108,8 @@ func TestEvidenceFromArchives(t *testing.T) {
 		}
 		spoil(t, dir, "*.archive", os.Remove)
 		after, _ := said(t, w, w.bundle(t, p.PaymentID))
-		if len(after.Doubts) != 1 || !strings.Contains(after.Doubts[0].EN, "00000001.archive") || after.Proofs >= before.Proofs {
+		if len(after.Doubts) != 1 || !strings.Contains(after.Doubts[0].EN, "00000001.archive") ||
+			after.Proofs >= before.Proofs {
 			t.Errorf("a bundle without the archives says %+v", after.Doubts)
 		}
 		trace, err := w.sh.Desk.Trace(t.Context(), "test", p.PaymentID)

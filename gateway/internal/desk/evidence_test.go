@@ -169,14 +169,14 @@ func TestEvidenceSignedAgain(t *testing.T) {
 			"a later registration":  func(b *evidence.Bundle) { b.Requests[0].Registered = b.Requests[0].At.Add(time.Second) },
 			"another's request":     func(b *evidence.Bundle) { b.Requests[0].Subject = "p-310000-x" },
 			"a request about another payment": func(b *evidence.Bundle) {
-				invent(t, w, &b.Requests[0], w.platform.Key, "/v1/payments/p-310000-x/confirm")
+				invent(t, &b.Requests[0], w.platform.Key, "/v1/payments/p-310000-x/confirm")
 			},
 			"an invented request": func(b *evidence.Bundle) {
 				key, err := w.NewKey()
 				if err != nil {
 					t.Fatal(err)
 				}
-				invent(t, w, &b.Requests[0], key, "/v1/payments")
+				invent(t, &b.Requests[0], key, "/v1/payments")
 			},
 			"less was received": func(b *evidence.Bundle) { b.Receipts[0].Contents = b.Receipts[0].Contents[1:] },
 			"other content was sent": func(b *evidence.Bundle) {
@@ -203,7 +203,7 @@ func TestEvidenceSignedAgain(t *testing.T) {
 }
 
 // invent signs another request in the place of one.
-func invent(t *testing.T, w *world, r *evidence.Request, key crypto.Private, target string) {
+func invent(t *testing.T, r *evidence.Request, key crypto.Private, target string) {
 	t.Helper()
 	r.Target, r.Public = target, key.Public()
 	sig, err := key.Sign([]byte(r.Method + "\n" + target + "\n" + r.Time + "\n" + r.Nonce + "\n" + r.Body + "\n"))
