@@ -94,8 +94,7 @@ func (n *Node) whoAsks(q *http.Request, r *adminRoute) (caller, policy.Code) {
 		return caller{}, policy.CodeUnauthenticated
 	}
 	who := caller{session: n.sealer.Hash(token)}
-	s, o, err := n.session(q.Context(), who.session, r.alone)
-	now := n.deps.Clock()
+	s, o, now, err := n.session(q.Context(), who.session, r.alone)
 	switch {
 	case err != nil:
 		return caller{}, policy.CodeNoLeader
@@ -112,10 +111,12 @@ func (n *Node) whoAsks(q *http.Request, r *adminRoute) (caller, policy.Code) {
 	return who, ""
 }
 
-// session reads a session and its operator, up to date; stale only where a call must work without a leader.
+// session reads a session and its operator, up to date, and the moment to judge them at; as this node has them only
+// where a call must work without a leader. Then the newest stamp of the log is the moment: this node's clock may be
+// what is wrong, and who acknowledges its jump must not be shut out by it.
 func (n *Node) session(
 	ctx context.Context, digest [32]byte, stale bool,
-) (*ledger.SessionRecord, *ledger.OperatorRecord, error) {
+) (*ledger.SessionRecord, *ledger.OperatorRecord, time.Time, error) {
 	var s *ledger.SessionRecord
 	var o *ledger.OperatorRecord
 	view := func(r consensus.Reader) error {
@@ -129,11 +130,13 @@ func (n *Node) session(
 	}
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()
+	now := n.deps.Clock()
 	err := n.log.Read(ctx, view)
 	if err != nil && stale {
+		now = n.log.Status().LastStamp
 		err = n.log.ReadStale(view)
 	}
-	return s, o, err
+	return s, o, now, err
 }
 
 // awake writes down that a session is used; without a leader it cannot, and only what works alone goes on.
