@@ -101,8 +101,7 @@ func (n *Node) writeJSON(w http.ResponseWriter, r *http.Request, v any) {
 
 func (n *Node) adminStatus(w http.ResponseWriter, r *http.Request) {
 	peers, err := n.settler.Peers()
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	if !n.answerOutcome(w, r, ledger.Outcome{}, err) {
 		return
 	}
 	n.writeJSON(w, r, map[string]any{
@@ -132,7 +131,7 @@ type book struct {
 // adminBooks says what the Book has, with clear identities: for the testnet and for the region's own staff.
 func (n *Node) adminBooks(w http.ResponseWriter, r *http.Request) {
 	if n.ledger.Book() == nil {
-		http.Error(w, "this region's core system is outside", http.StatusNotImplemented)
+		n.adminProblem(w, r, policy.CodeNotSupported, "This region's core system is outside.", "本统筹区使用外部核心系统。")
 		return
 	}
 	out := struct {
@@ -159,11 +158,9 @@ func (n *Node) adminBooks(w http.ResponseWriter, r *http.Request) {
 			return nil
 		})
 	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+	if n.answerOutcome(w, r, ledger.Outcome{}, err) {
+		n.writeJSON(w, r, out)
 	}
-	n.writeJSON(w, r, out)
 }
 
 // adminAudit writes everything that the invariants I-1 to I-7 are checked from, one line each. Nobody's identity is
@@ -174,7 +171,7 @@ func (n *Node) adminAudit(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	a := &audit{n: n, out: json.NewEncoder(w)}
 	if err := n.log.Read(ctx, a.write); err != nil && a.lines == 0 {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		n.answerOutcome(w, r, ledger.Outcome{}, err)
 	}
 }
 

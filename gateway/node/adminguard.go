@@ -94,49 +94,54 @@ func (n *Node) whoAsks(q *http.Request, r *adminRoute) (caller, policy.Code) {
 		return caller{}, policy.CodeUnauthenticated
 	}
 	who := caller{session: n.sealer.Hash(token)}
-	s, o, now, err := n.session(q.Context(), who.session, r.alone)
+	in, err := n.session(q.Context(), who.session, r.alone)
+	s, o := in.s, in.o
 	switch {
 	case err != nil:
 		return caller{}, policy.CodeNoLeader
-	case s == nil || o == nil || !s.Good(now) || o.State != ledger.OperatorActive:
+	case s == nil || o == nil || !s.Good(in.now) || o.State != ledger.OperatorActive:
 		return caller{}, policy.CodeUnauthenticated
 	}
 	who.name, who.role = s.Name, o.Role
 	if !o.Role.Has(r.needs) {
 		return who, policy.CodeForbidden
 	}
-	if s.Tired(now) && !n.awake(q.Context(), who.session, r.alone) {
+	if s.Tired(in.now) && !n.awake(q.Context(), who.session, r.alone) {
 		return caller{}, policy.CodeUnauthenticated
 	}
 	return who, ""
 }
 
-// session reads a session and its operator, up to date, and the moment to judge them at; as this node has them only
-// where a call must work without a leader. Then the newest stamp of the log is the moment: this node's clock may be
-// what is wrong, and who acknowledges its jump must not be shut out by it.
-func (n *Node) session(
-	ctx context.Context, digest [32]byte, stale bool,
-) (*ledger.SessionRecord, *ledger.OperatorRecord, time.Time, error) {
-	var s *ledger.SessionRecord
-	var o *ledger.OperatorRecord
+// sighted is a session and its operator, nil where there is none, and the moment to judge them at.
+type sighted struct {
+	s   *ledger.SessionRecord
+	o   *ledger.OperatorRecord
+	now time.Time
+}
+
+// session reads a session and its operator, up to date; as this node has them only where a call must work without a
+// leader. Then the newest stamp of the log is the moment: this node's clock may be what is wrong, and who acknowledges
+// its jump must not be shut out by it.
+func (n *Node) session(ctx context.Context, digest [32]byte, stale bool) (sighted, error) {
+	var in sighted
 	view := func(r consensus.Reader) error {
 		v := n.ledger.View(r)
 		var err error
-		if s, err = v.Session(digest); err != nil || s == nil {
+		if in.s, err = v.Session(digest); err != nil || in.s == nil {
 			return err
 		}
-		o, err = v.Operator(s.Name)
+		in.o, err = v.Operator(in.s.Name)
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()
-	now := n.deps.Clock()
+	in.now = n.deps.Clock()
 	err := n.log.Read(ctx, view)
 	if err != nil && stale {
-		now = n.log.Status().LastStamp
+		in.now = n.log.Status().LastStamp
 		err = n.log.ReadStale(view)
 	}
-	return s, o, now, err
+	return in, err
 }
 
 // awake writes down that a session is used; without a leader it cannot, and only what works alone goes on.
@@ -156,20 +161,36 @@ func (n *Node) tell(ctx context.Context, c ledger.Command) (ledger.Outcome, erro
 	return ledger.DecodeOutcome(data)
 }
 
-// propose proposes a command that an operator has caused: its line of the audit log stands in the same entry.
+// propose proposes a command that an operator has caused: its line of the audit log stands in the same entry. One whose
+// persons were made with keys that are no longer in force is made anew.
 func (n *Node) propose(
-	ctx context.Context, event, object string, c ledger.Command,
+	ctx context.Context, event, object string, c ledger.Command, attrs ...auditlog.Attr,
 ) (ledger.Outcome, error) {
 	who := callerOf(ctx)
 	l := auditlog.Line{
-		Noted: n.deps.Clock(), Node: n.cfg.NodeID, Event: event, Operator: who.name, Object: object,
+		Noted: n.deps.Clock(), Node: n.cfg.NodeID, Event: event, Operator: who.name, Object: object, Attrs: attrs,
 	}
 	if who.second != "" {
 		l.Attrs = append(l.Attrs, auditlog.Attr{Name: "second", Value: who.second})
 	}
+	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
+	defer cancel()
+	o, err := n.vault.Propose(ctx, named{n.log, l.Bounded()}, c)
 	n.deps.Logger.LogAttrs(ctx, slog.LevelWarn, "audit", slog.String("event", event), slog.String("operator", who.name),
-		slog.String("object", object))
-	return n.tell(ctx, &ledger.DoneBy{Line: l.Bounded(), Command: ledger.EncodeCommand(c)})
+		slog.String("object", object), slog.String("code", string(o.Code)), slog.Bool("done", err == nil && o.Code == ""))
+	return o, err
+}
+
+// named is the region's log as an operator writes to it: each command carries its line of the audit log.
+type named struct {
+	consensus.Log
+
+	line auditlog.Line
+}
+
+// Propose proposes a command with its line.
+func (l named) Propose(ctx context.Context, command []byte) ([]byte, error) {
+	return l.Log.Propose(ctx, ledger.EncodeCommand(&ledger.DoneBy{Line: l.line, Command: command}))
 }
 
 // perform does a call. Whatever changes something is written down first, and not done if that cannot be; its end is
@@ -236,6 +257,15 @@ func (n *Node) adminProblem(w http.ResponseWriter, q *http.Request, code policy.
 	n.problem(w, q, &client.Problem{
 		Title: code.Message(), TitleZH: code.MessageZH(), Status: code.Status(), Code: string(code), Detail: detail,
 		DetailZH: detailZH, Retryable: code.Retryable(),
+	})
+}
+
+// malformed refuses what an operator has sent, with another status than 400.
+func (n *Node) malformed(w http.ResponseWriter, q *http.Request, status int, detail, detailZH string) {
+	code := policy.CodeInvalidRequest
+	n.problem(w, q, &client.Problem{
+		Title: code.Message(), TitleZH: code.MessageZH(), Status: status, Code: string(code), Detail: detail,
+		DetailZH: detailZH,
 	})
 }
 

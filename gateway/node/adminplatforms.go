@@ -2,16 +2,13 @@ package node
 
 import (
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"gongji/consensus"
 	"gongji/gateway/client"
@@ -20,19 +17,19 @@ import (
 	"gongji/gateway/internal/policy"
 )
 
-// The operators' part of platforms: keys are registered, listed and revoked. Revoking needs no second person: it only
-// takes away, and must not wait.
+// The operators' part of platforms: keys are registered, listed and revoked. A key that is registered may move money:
+// two officers agree on it, and on every change of what it may do. Revoking needs no second person: it only takes away,
+// and must not wait.
 
 const (
 	platformBodyMax = 16 << 10
-	platformTimeout = 30 * time.Second
 	reasonMax       = 200
 )
 
 func (n *Node) platformRoutes() []adminRoute {
 	return []adminRoute{
 		{pattern: "GET /admin/v1/platforms", needs: dutyObserve, handler: n.adminPlatforms},
-		{pattern: "POST /admin/v1/platforms", needs: dutySecure, handler: n.adminRegister},
+		{pattern: "POST /admin/v1/platforms", needs: dutySecure, two: true, handler: n.adminRegister},
 		{pattern: "POST /admin/v1/platforms/{key}/revoke", needs: dutySecure, handler: n.adminRevoke},
 	}
 }
@@ -46,8 +43,7 @@ func (n *Node) adminPlatforms(w http.ResponseWriter, r *http.Request) {
 		keys, failed = n.ledger.View(rd).Platforms()
 		return failed
 	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	if !n.answerOutcome(w, r, ledger.Outcome{}, err) {
 		return
 	}
 	for _, k := range keys {
@@ -67,15 +63,17 @@ func (n *Node) adminPlatforms(w http.ResponseWriter, r *http.Request) {
 }
 
 // readAdmin reads a JSON document of an operator. The media type must be said: a web page of somebody else cannot.
-func readAdmin(w http.ResponseWriter, r *http.Request, to any) bool {
+func (n *Node) readAdmin(w http.ResponseWriter, r *http.Request, to any) bool {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		http.Error(w, "the body must be application/json", http.StatusUnsupportedMediaType)
+		n.malformed(w, r, http.StatusUnsupportedMediaType, "The body must be application/json.",
+			"请求内容类型须为 application/json。")
 		return false
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, platformBodyMax))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil || d.More() {
-		http.Error(w, "the body is not what this call takes: see docs/operations.md", http.StatusBadRequest)
+		n.malformed(w, r, http.StatusBadRequest, "The body is not what this call takes: see docs/operations.md.",
+			"请求内容与此接口不符，见 docs/operations.md。")
 		return false
 	}
 	return true
@@ -84,15 +82,18 @@ func readAdmin(w http.ResponseWriter, r *http.Request, to any) bool {
 // adminRegister takes a new key, or new terms for a known one.
 func (n *Node) adminRegister(w http.ResponseWriter, r *http.Request) {
 	var p client.PlatformKey
-	if !readAdmin(w, r, &p) {
+	if !n.readAdmin(w, r, &p) {
 		return
 	}
 	k, err := n.registration(p)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		n.malformed(w, r, http.StatusUnprocessableEntity, err.Error(), "平台密钥登记内容不正确："+err.Error())
 		return
 	}
-	n.proposePlatform(w, r, "platform_registered", k.ID, &ledger.RegisterPlatform{Platform: k})
+	who := callerOf(r.Context())
+	n.proposePlatform(w, r, "platform_registered", k.ID, &ledger.RegisterPlatform{
+		Platform: k, Operator: who.name, Second: who.second,
+	})
 }
 
 // registration is a key as an operator brings it, checked.
@@ -130,48 +131,32 @@ func (n *Node) adminRevoke(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Reason string `json:"reason"`
 	}
-	if !readAdmin(w, r, &body) {
+	if !n.readAdmin(w, r, &body) {
 		return
 	}
 	if body.Reason == "" || len(body.Reason) > reasonMax {
-		http.Error(w, fmt.Sprintf("reason: 1 to %d bytes", reasonMax), http.StatusUnprocessableEntity)
+		n.malformed(w, r, http.StatusUnprocessableEntity, fmt.Sprintf("reason: 1 to %d bytes.", reasonMax),
+			fmt.Sprintf("须填写 1 至 %d 字节的理由。", reasonMax))
 		return
 	}
 	id := r.PathValue("key")
 	n.proposePlatform(w, r, "platform_revoked", id, &ledger.RevokePlatform{KeyID: id, Reason: body.Reason})
 }
 
-// proposePlatform proposes a change, audits it, and answers with what came of it.
+// proposePlatform proposes a change in the operator's name, and answers with what came of it.
 func (n *Node) proposePlatform(w http.ResponseWriter, r *http.Request, event, id string, c ledger.Command) {
-	ctx, cancel := context.WithTimeout(r.Context(), platformTimeout)
-	defer cancel()
-	data, err := n.log.Propose(ctx, ledger.EncodeCommand(c))
-	var o ledger.Outcome
-	if err == nil {
-		o, err = ledger.DecodeOutcome(data)
+	o, err := n.propose(r.Context(), event, shortened(id), c)
+	if o.Code == policy.CodeConflict {
+		o.Detail = "A key of that id is registered for another platform, region or public key; take another id."
+		o.DetailZH = "该密钥编号已用于其他平台、统筹区或公钥，请使用其他编号。"
 	}
-	n.audited(r.Context(), event, slog.String("key", shortened(id)), slog.String("code", string(o.Code)),
-		slog.Bool("done", err == nil && o.Code == ""))
-	switch {
-	case err != nil:
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-	case o.Code != "":
-		http.Error(w, string(o.Code)+": "+platformRefusal(o.Code), o.Code.Status())
-	default:
+	if o.Code == policy.CodeWrongState {
+		o.Detail = "The key was revoked and does not come back; register a new one."
+		o.DetailZH = "该密钥已吊销，不可恢复，请登记新密钥。"
+	}
+	if n.answerOutcome(w, r, o, err) {
 		n.writeJSON(w, r, client.PlatformChange{KeyID: o.ID, Unchanged: o.Replay})
 	}
-}
-
-// platformRefusal says what to do.
-func platformRefusal(code policy.Code) string {
-	if code == policy.CodeConflict {
-		return "a key of that id is registered for another platform, region or public key; take another id / " +
-			"该密钥编号已用于其他平台、统筹区或公钥"
-	}
-	if code == policy.CodeWrongState {
-		return "the key was revoked and does not come back; register a new one / 该密钥已吊销，不可恢复"
-	}
-	return code.Message() + " / " + code.MessageZH()
 }
 
 func shortened(id string) string { return strings.ToValidUTF8(id[:min(len(id), reasonMax)], "") }

@@ -68,8 +68,7 @@ func (n *Node) adminRules(w http.ResponseWriter, r *http.Request) {
 		replaced, failed = n.ledger.View(rd).ReplacedRules()
 		return failed
 	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	if !n.answerOutcome(w, r, ledger.Outcome{}, err) {
 		return
 	}
 	for _, v := range replaced {
@@ -92,13 +91,13 @@ func (n *Node) adminRulesOf(w http.ResponseWriter, r *http.Request) {
 	if from := r.PathValue("from"); from != "current" {
 		var err error
 		if day, err = policy.ParseDate(from); err != nil {
-			http.Error(w, "a day YYYY-MM-DD, or current", http.StatusBadRequest)
+			n.adminProblem(w, r, policy.CodeInvalidRequest, "A day YYYY-MM-DD, or current.", "请填写日期 YYYY-MM-DD 或 current。")
 			return
 		}
 	}
 	rules, err := n.ledger.InForce().Rules.At(day)
 	if err != nil || r.PathValue("from") != "current" && rules.EffectiveFrom != day {
-		http.Error(w, "no version holds from that day", http.StatusNotFound)
+		n.adminProblem(w, r, policy.CodeNotFound, "No version holds from that day.", "没有自该日起施行的版本。")
 		return
 	}
 	doc, err := rulebook.Write(*rules)
@@ -122,12 +121,12 @@ type rulesProblem struct {
 // adminSetRules brings a document into the log. The media type must be said: a web page of somebody else cannot say it.
 func (n *Node) adminSetRules(w http.ResponseWriter, r *http.Request) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != rulesType {
-		http.Error(w, "the body must be "+rulesType, http.StatusUnsupportedMediaType)
+		n.malformed(w, r, http.StatusUnsupportedMediaType, "The body must be "+rulesType+".", "请求内容类型须为 "+rulesType+"。")
 		return
 	}
 	doc, err := io.ReadAll(http.MaxBytesReader(w, r.Body, rulebook.DocumentMax))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		n.adminProblem(w, r, policy.CodeInvalidRequest, err.Error(), "规则文件无法读取或过大。")
 		return
 	}
 	rules, err := rulebook.Read(doc)
@@ -147,7 +146,7 @@ func (n *Node) adminSetRules(w http.ResponseWriter, r *http.Request) {
 func (n *Node) adminWithdrawRules(w http.ResponseWriter, r *http.Request) {
 	from, err := policy.ParseDate(r.PathValue("from"))
 	if err != nil {
-		http.Error(w, "a day YYYY-MM-DD", http.StatusBadRequest)
+		n.adminProblem(w, r, policy.CodeInvalidRequest, "A day YYYY-MM-DD.", "请填写日期 YYYY-MM-DD。")
 		return
 	}
 	n.proposeRules(w, r, "rules_withdrawn", from, &ledger.WithdrawRules{From: from})
@@ -160,7 +159,7 @@ func (n *Node) proposeRules(w http.ResponseWriter, r *http.Request, event string
 	o, err := n.propose(ctx, event, from.String(), c)
 	switch {
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		n.answerOutcome(w, r, o, err)
 	case o.Code != "":
 		reason, reasonZH := o.Detail, o.DetailZH
 		if reason == "" {
@@ -205,9 +204,10 @@ func (n *Node) adminDecisions(w http.ResponseWriter, r *http.Request) {
 	})
 	switch {
 	case err != nil:
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		n.answerOutcome(w, r, ledger.Outcome{}, err)
 	case len(out.Decisions) == 0:
-		http.Error(w, "no hold of this region's payers has that id", http.StatusNotFound)
+		n.adminProblem(w, r, policy.CodeNotFound, "No hold of this region's payers has that id.",
+			"本统筹区没有该编号的预扣记录。")
 	default:
 		n.writeJSON(w, r, out)
 	}

@@ -65,13 +65,14 @@ func (n *Node) bring(ctx context.Context) error {
 
 func (n *Node) put(ctx context.Context, c ledger.Command) error {
 	o, err := n.vault.Propose(ctx, n.log, c)
-	if err != nil {
-		return err
-	}
-	if o.Code != "" {
+	return refusalOf(o, err)
+}
+
+func refusalOf(o ledger.Outcome, err error) error {
+	if err == nil && o.Code != "" {
 		return fmt.Errorf("node: refused: %s %s", o.Code, o.Detail)
 	}
-	return nil
+	return err
 }
 
 func (n *Node) bringRules(ctx context.Context) error {
@@ -145,11 +146,15 @@ func (n *Node) bringPeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.importPeople(ctx, people, importName)
+	return n.importPeople(ctx, people, importName, func(ctx context.Context, c *ledger.OpenAccounts) error {
+		return n.put(ctx, c)
+	})
 }
 
 // importPeople brings people in, in batches; the last one ends the import of that name.
-func (n *Node) importPeople(ctx context.Context, people config.People, name string) error {
+func (n *Node) importPeople(
+	ctx context.Context, people config.People, name string, put func(context.Context, *ledger.OpenAccounts) error,
+) error {
 	year := policy.Year(n.deps.Clock())
 	for i := 0; ; i += importBatch {
 		end := min(i+importBatch, len(people.People))
@@ -164,7 +169,7 @@ func (n *Node) importPeople(ctx context.Context, people config.People, name stri
 		if end == len(people.People) {
 			c.Done = name
 		}
-		if err := n.put(ctx, c); err != nil {
+		if err := put(ctx, c); err != nil {
 			return err
 		}
 		if end == len(people.People) {

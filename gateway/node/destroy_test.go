@@ -39,7 +39,7 @@ func (p *place) overTheNetwork(q *http.Request) (int, []byte) {
 }
 
 // secured has nodes serve their operators over TLS, to holders of a certificate alone.
-func (f *field) secured(places ...*place) (*authority, *tls.Config) {
+func (f *field) secured(places ...*place) {
 	f.t.Helper()
 	ca := newAuthority(f.t, f.dir)
 	pool := x509.NewCertPool()
@@ -56,7 +56,7 @@ func (f *field) secured(places ...*place) (*authority, *tls.Config) {
 		p.cfg.AdminTLS.ClientCAFile = filepath.Join(f.dir, "ca.crt")
 		p.web = &http.Client{Transport: &http.Transport{TLSClientConfig: good, DisableKeepAlives: true}}
 	}
-	return ca, good
+
 }
 
 // ownKeys gives a node a folder of its own with a copy of all keys of its region.
@@ -208,6 +208,12 @@ func TestKeyDestroyedEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	away.stop()
+	until(t, "the others have a leader", func() bool {
+		return !slices.ContainsFunc(places[:2], func(p *place) bool {
+			status, _ := p.call(one, http.MethodGet, "/admin/v1/keyring/destroyed", "")
+			return status != http.StatusOK
+		})
+	})
 
 	body := func(id string) string { return `{"id":"` + id + `","reason":"its persons are purged"}` }
 	path := func(id string) string { return "/admin/v1/keyring/" + id + "/destroy" }

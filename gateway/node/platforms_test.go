@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"gongji/gateway/client"
 	"gongji/gateway/command"
 	"gongji/gateway/config"
+	"gongji/gateway/internal/auditlog"
 )
 
 // caller is a platform with a key of its own.
@@ -162,5 +164,73 @@ func TestPlatformsByOperators(t *testing.T) {
 		if !strings.Contains(string(f.log.bytes()), event) {
 			t.Errorf("%s is not audited", event)
 		}
+	}
+}
+
+// TestPlatformByTwoOfficers (R-28): what may move money comes in when two officers agree, and so does every change of
+// what it may do; one officer alone revokes it, at once. Who did it stands in the audit log.
+func TestPlatformByTwoOfficers(t *testing.T) {
+	t.Parallel()
+	f := newField(t, shanghai)
+	p := f.places(shanghai, 1, insured(shanghai, 1, "郑一", "100.00"))[0]
+	p.cfg.Unsigned = false
+	f.secured(p)
+	people := f.staff(p)
+	one, two, hospital := people["officer.one"], people["officer.two"], newCaller(t, "k-hospital")
+	asks := func(want int) {
+		t.Helper()
+		if status, code := hospital.ask(p, "GET", "/v1/rules", ""); status != want {
+			t.Errorf("the platform is answered %d %s, want %d", status, code, want)
+		}
+	}
+	const path = "/admin/v1/platforms"
+	body := func(role, platform string) string {
+		return `{"key_id":"` + hospital.id + `","platform":"` + platform + `","public":"` + hospital.public() +
+			`","roles":["` + role + `"]}`
+	}
+	for _, name := range []string{"li", "audrey", "olga"} {
+		p.want(people[name], http.MethodPost, path, body("read", "hospital"), http.StatusForbidden)
+	}
+	id, digest := p.propose(one, path, body("read", "hospital"))
+	p.want(one, http.MethodPost, "/admin/v1/acts/"+id+"/approve", `{"digest":"`+digest+`"}`, http.StatusForbidden)
+	p.want(people["li"], http.MethodPost, "/admin/v1/acts/"+id+"/approve", `{"digest":"`+digest+`"}`, http.StatusForbidden)
+	asks(http.StatusUnauthorized)
+	if a := p.approve(two, id, digest); a.Status != http.StatusOK {
+		t.Fatalf("%+v", a)
+	}
+	asks(http.StatusOK)
+	write := func() string {
+		_, code := hospital.ask(p, "POST", "/v1/payments/p-1/cancel", `{"request_id":"r-1"}`)
+		return code
+	}
+	id, digest = p.propose(two, path, body("payments", "hospital"))
+	if code := write(); code != "forbidden" {
+		t.Errorf("one officer gave it a role: %s", code)
+	}
+	p.approve(one, id, digest)
+	if code := write(); code != "not_found" {
+		t.Errorf("the new role does not hold: %s", code)
+	}
+	id, digest = p.propose(one, path, body("payments", "another"))
+	if a := p.approve(two, id, digest); a.Status != http.StatusConflict || !strings.Contains(a.Result, "detail_zh") {
+		t.Errorf("a key of another platform: %+v", a)
+	}
+	p.want(one, http.MethodPost, path+"/"+hospital.id+"/revoke", `{"reason":"lost"}`, http.StatusOK)
+	asks(http.StatusUnauthorized)
+	var got []string
+	for _, l := range p.lines(people["audrey"], func(l *auditlog.Line) bool { return l.Object == hospital.id }) {
+		who := l.Operator
+		for _, a := range l.Attrs {
+			if a.Name == "second" {
+				who += "+" + a.Value
+			}
+		}
+		got = append(got, l.Event+" "+who+" "+l.Result)
+	}
+	if want := []string{
+		"platform_registered officer.one+officer.two done", "platform_registered officer.two+officer.one done",
+		"platform_registered officer.one+officer.two refused", "platform_revoked officer.one done",
+	}; !slices.Equal(got, want) {
+		t.Errorf("the audit log has %q", got)
 	}
 }

@@ -1,15 +1,17 @@
 package node
 
 import (
-	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
 
 	"gongji/gateway/config"
+	"gongji/gateway/internal/auditlog"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/person"
 	"gongji/gateway/internal/policy"
@@ -37,22 +39,25 @@ const peopleMax = 256 << 20
 func (n *Node) adminPeople(w http.ResponseWriter, r *http.Request) {
 	people, err := config.ReadPeople(http.MaxBytesReader(w, r.Body, peopleMax))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		n.malformed(w, r, http.StatusBadRequest, err.Error(), "人员文件不正确："+err.Error())
 		return
 	}
 	for _, p := range people.People { // all before the first: a wrong one imports nobody
 		if _, err = n.account(p, policy.Year(n.deps.Clock())); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
+			n.malformed(w, r, http.StatusBadRequest, err.Error(), "人员文件不正确："+err.Error())
 			return
 		}
 	}
-	err = n.importPeople(r.Context(), people, "")
-	n.audited(r.Context(), "people_imported", slog.Int("persons", len(people.People)), slog.Bool("done", err == nil))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+	batch := 0
+	err = n.importPeople(r.Context(), people, "", func(ctx context.Context, c *ledger.OpenAccounts) error {
+		batch++
+		object := fmt.Sprintf("batch %d: %d of %d persons", batch, len(c.Accounts), len(people.People))
+		o, failed := n.propose(ctx, "people_imported", object, c)
+		return refusalOf(o, failed)
+	})
+	if n.answerOutcome(w, r, ledger.Outcome{}, err) {
+		w.WriteHeader(http.StatusNoContent)
 	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 var errStanding = errors.New("node: not a change of a standing")
@@ -61,28 +66,20 @@ var errStanding = errors.New("node: not a change of a standing")
 // refusal is audited, without the identity.
 func (n *Node) adminStanding(w http.ResponseWriter, r *http.Request) {
 	change, err := readStanding(w, r)
+	var c *ledger.SetStanding
+	if err == nil {
+		c, err = n.standing(change)
+	}
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		n.adminProblem(w, r, policy.CodeInvalidRequest, "", "")
 		return
 	}
-	c, err := n.standing(change)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+	o, err := n.propose(r.Context(), "standing_set", c.Person.Masked, c,
+		auditlog.Attr{Name: "scheme", Value: change.Scheme}, auditlog.Attr{Name: "status", Value: change.Status},
+		auditlog.Attr{Name: "said_by", Value: change.Operator})
+	if n.answerOutcome(w, r, o, err) {
+		w.WriteHeader(http.StatusNoContent)
 	}
-	o, err := n.vault.Propose(r.Context(), n.log, c)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	n.audited(r.Context(), "standing_set", slog.String("operator", cmp.Or(callerOf(r.Context()).name, change.Operator)),
-		slog.String("person", c.Person.Masked), slog.String("scheme", change.Scheme),
-		slog.String("status", change.Status), slog.String("refused", string(o.Code)))
-	if o.Code != "" {
-		http.Error(w, string(o.Code), o.Code.Status())
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // readStanding reads the body strictly. No error quotes it.
@@ -120,20 +117,17 @@ func (n *Node) standing(change standingChange) (*ledger.SetStanding, error) {
 // adminRebuild has the index of this region's beneficiaries rebuilt by asking all regions.
 func (n *Node) adminRebuild(w http.ResponseWriter, r *http.Request) {
 	err := n.desk.RebuildIndex(r.Context())
-	n.audited(r.Context(), "index_rebuild", slog.Bool("asked", err == nil))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+	n.audited(r.Context(), "index_rebuild", slog.String("operator", callerOf(r.Context()).name),
+		slog.Bool("asked", err == nil))
+	if n.answerOutcome(w, r, ledger.Outcome{}, err) {
+		w.WriteHeader(http.StatusAccepted)
 	}
-	w.WriteHeader(http.StatusAccepted)
 }
 
 // adminIndex tells how far the rebuild has come.
 func (n *Node) adminIndex(w http.ResponseWriter, r *http.Request) {
 	list, err := n.desk.Rebuilds(r.Context())
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+	if n.answerOutcome(w, r, ledger.Outcome{}, err) {
+		n.writeJSON(w, r, map[string]any{"rebuilds": list})
 	}
-	n.writeJSON(w, r, map[string]any{"rebuilds": list})
 }

@@ -51,8 +51,8 @@ func (x *tx) may(name string, d operator.Duty) bool {
 	return o != nil && o.State == OperatorActive && o.Role.Has(d)
 }
 
-// both tells whether two names are those of two persons who each have a duty. A region that knows no operators asks
-// nobody who he is: a testnet.
+// both tells whether two names are those of two persons, with a key each, who have a duty. A region that knows no
+// operators asks nobody who he is: a testnet.
 func (x *tx) both(one, two string, d operator.Duty) bool {
 	a, b := get(x, x.l.operators, one), get(x, x.l.operators, two)
 	if a == nil || b == nil {
@@ -63,7 +63,7 @@ func (x *tx) both(one, two string, d operator.Duty) bool {
 		})
 		return !known
 	}
-	return one != two && string(a.Registration.Public) != string(b.Registration.Public) && x.may(one, d) && x.may(two, d)
+	return string(a.Registration.Public) != string(b.Registration.Public) && x.may(one, d) && x.may(two, d)
 }
 
 // putOperator takes an operator in, or changes one. Nobody gives himself anything, two officers agree, one key is one

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gongji/consensus"
+	"gongji/gateway/internal/operator"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
 )
@@ -59,6 +60,9 @@ func (x *tx) registerPlatform(now time.Time, c *RegisterPlatform) Outcome {
 	k := c.Platform
 	if k.ID == "" || len(k.ID) > 2*idMax || k.Platform == "" || len(k.Public) == 0 || k.Rate < 0 {
 		return refuse(policy.CodeInvalidRequest)
+	}
+	if c.Operator+c.Second != "" && !x.both(c.Operator, c.Second, operator.Secure) {
+		return refuse(policy.CodeForbidden)
 	}
 	k.Registered, k.Revoked, k.Reason = now, time.Time{}, ""
 	if old := x.l.keys[k.ID]; old != nil {

@@ -48,14 +48,23 @@ func (s *Signed) Walk(c *record.Coder) {
 	record.Opt(c, &s.Request)
 }
 
-// RegisterPlatform brings a platform's key into the region, or changes what a key may do.
-type RegisterPlatform struct{ Platform PlatformKey }
+// RegisterPlatform brings a platform's key into the region, or changes what a key may do: at the word of two security
+// officers, or, without a name, of the configuration.
+type RegisterPlatform struct {
+	Platform PlatformKey
+	Operator string
+	Second   string
+}
 
 // Kind and Walk make a RegisterPlatform a Command.
 func (*RegisterPlatform) Kind() Kind { return KindRegisterPlatform }
 
 // Walk walks over the fields.
-func (r *RegisterPlatform) Walk(c *record.Coder) { c.Sub(&r.Platform) }
+func (r *RegisterPlatform) Walk(c *record.Coder) {
+	c.Sub(&r.Platform)
+	record.Str(c, &r.Operator)
+	record.Str(c, &r.Second)
+}
 
 // RevokePlatform ends a key for good.
 type RevokePlatform struct {

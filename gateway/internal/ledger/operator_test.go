@@ -252,3 +252,25 @@ func TestDoneBy(t *testing.T) {
 	}
 	f.refused(beijing, wrapped(wrapped(&ledger.Tick{})), policy.CodeInvalidRequest)
 }
+
+// TestPlatformByTwo: a platform's key comes in, or may do more, at the word of two security officers, or of the
+// configuration, which names nobody.
+func TestPlatformByTwo(t *testing.T) {
+	t.Parallel()
+	f := staff(t)
+	key := platformKey("k-1")
+	key.Region = string(beijing)
+	for _, c := range [][2]string{
+		{"officer.one", ""},
+		{"", "officer.two"},
+		{"officer.one", "officer.one"},
+		{"li", "wang"},
+		{"officer.one", "audrey"},
+	} {
+		f.refused(beijing, &ledger.RegisterPlatform{Platform: key, Operator: c[0], Second: c[1]}, policy.CodeForbidden)
+	}
+	f.done(beijing, &ledger.RegisterPlatform{Platform: key, Operator: "officer.one", Second: "officer.two"})
+	key.Roles = []string{"all", "refunds"}
+	f.refused(beijing, &ledger.RegisterPlatform{Platform: key, Operator: "officer.one"}, policy.CodeForbidden)
+	f.done(beijing, &ledger.RevokePlatform{KeyID: "k-1", Reason: "lost"})
+}

@@ -149,7 +149,7 @@ func sampleCommands() []Command {
 		&EndInsurance{"n-1"},
 		&RebuildIndex{"310000", "g-1"},
 		&SweepGrants{20_000, SweepPayers, []byte("a"), []byte("b"), true, 7, []string{"g-1"}, []string{"g-2"}},
-		&RegisterPlatform{samplePlatform()},
+		&RegisterPlatform{samplePlatform(), "li", "wang"},
 		&RevokePlatform{"k-1", "lost"},
 		&SpendNonce{sampleSigned()},
 	}...)
