@@ -23,7 +23,7 @@ func (l *later) now() time.Time { return time.Now().Add(time.Duration(l.by.Load(
 
 // forced is a payment whose origin confirmed it and died before the payer's home heard of it.
 type forced struct {
-	*marked
+	*household
 
 	f       *field
 	clock   later
@@ -38,7 +38,7 @@ func newForced(t *testing.T) *forced {
 	f := newField(t, beijing, shanghai)
 	payer, child := insured(shanghai, 911, "郑一", "5000.00"), insured(beijing, 912, "郑二", "0.00")
 	child.Scheme = "390"
-	c := &forced{f: f, marked: &marked{payer: person(shanghai, payer), child: person(beijing, child)}}
+	c := &forced{f: f, household: &household{payer: person(shanghai, payer), child: person(beijing, child)}}
 	c.sh, c.bj = f.places(shanghai, 1, payer)[0], f.places(beijing, 1, child)[0]
 	for _, p := range []*place{c.sh, c.bj} {
 		p.deps.Clock = c.clock.now

@@ -112,10 +112,15 @@ func (p *place) login(who *member) {
 	who.token = in.Token
 }
 
-// want asks and compares the status.
+// want asks, again while the region has no leader, and compares the status.
 func (p *place) want(who *member, method, path, body string, status int) []byte {
 	p.f.t.Helper()
-	got, answer := p.call(who, method, path, body)
+	var got int
+	var answer []byte
+	until(p.f.t, "there is a leader for "+path, func() bool {
+		got, answer = p.call(who, method, path, body)
+		return got != http.StatusServiceUnavailable
+	})
 	if got != status {
 		p.f.t.Fatalf("%s %s: %d %s, want %d", method, path, got, answer, status)
 	}
