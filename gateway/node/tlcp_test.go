@@ -31,6 +31,12 @@ import (
 	"gongji/gateway/internal/api"
 )
 
+// What the certificates of a pair are for.
+const (
+	signing = gmx509.KeyUsageDigitalSignature
+	sealing = gmx509.KeyUsageKeyEncipherment | gmx509.KeyUsageDataEncipherment | gmx509.KeyUsageKeyAgreement
+)
+
 // tlcpAuthority issues SM2 certificates for TLCP.
 type tlcpAuthority struct {
 	t    *testing.T
@@ -111,8 +117,8 @@ func tlcpFront(t *testing.T, a *tlcpAuthority, gateway string, to *tls.Config) s
 	l, err := gmtls.Listen("tcp", "127.0.0.1:0", &gmtls.Config{
 		GMSupport: &gmtls.GMSupport{}, ClientAuth: gmtls.RequireAndVerifyClientCert, ClientCAs: a.pool(),
 		Certificates: []gmtls.Certificate{
-			a.issue("front.example", gmx509.KeyUsageDigitalSignature),
-			a.issue("front.example", gmx509.KeyUsageKeyEncipherment|gmx509.KeyUsageDataEncipherment|gmx509.KeyUsageKeyAgreement),
+			a.issue("front.example", signing),
+			a.issue("front.example", sealing),
 		},
 	})
 	if err != nil {
@@ -171,9 +177,16 @@ func askTLCP(t *testing.T, front string, c *gmtls.Config, request string) (strin
 	return string(answer), nil
 }
 
-// TestTLCPFront: a platform that speaks TLCP with its SM2 certificate is answered through a front; its key works
-// with its certificate only; the front's listener takes nobody else, and the client cannot say who it is.
-func TestTLCPFront(t *testing.T) {
+// fronted is a running node behind a front that ends TLCP, and a platform whose key is bound to a certificate.
+type fronted struct {
+	front       string
+	tlcp        *tlcpAuthority
+	who         *caller
+	mine, other gmtls.Certificate
+}
+
+func newFronted(t *testing.T) fronted {
+	t.Helper()
 	f := newField(t, shanghai)
 	p := f.serving()
 	ca := newAuthority(t, f.dir)
@@ -182,13 +195,14 @@ func TestTLCPFront(t *testing.T) {
 		t.Fatal(err)
 	}
 	tlcp := newTLCPAuthority(t)
-	mine := tlcp.issue("hospital", gmx509.KeyUsageDigitalSignature)
-	other := tlcp.issue("pharmacy", gmx509.KeyUsageDigitalSignature)
-	who := newCaller(t, "k-hospital")
+	w := fronted{
+		tlcp: tlcp, who: newCaller(t, "k-hospital"), mine: tlcp.issue("hospital", signing),
+		other: tlcp.issue("pharmacy", signing),
+	}
 	p.cfg.Unsigned = false
 	p.cfg.Platforms = []config.Platform{{
-		KeyID: who.id, Platform: "hospital", Public: who.public(), Role: "platform",
-		CertDigest: api.KeyDigest(mine.Leaf.RawSubjectPublicKeyInfo), CertSubject: subjectOf(mine.Leaf),
+		KeyID: w.who.id, Platform: "hospital", Public: w.who.public(), Role: "platform",
+		CertDigest: api.KeyDigest(w.mine.Leaf.RawSubjectPublicKeyInfo), CertSubject: subjectOf(w.mine.Leaf),
 	}}
 	p.cfg.Listen.APIFront = freePort(t)
 	p.cfg.Front.CertFile, p.cfg.Front.KeyFile = ca.issue(t, "gateway")
@@ -197,30 +211,59 @@ func TestTLCPFront(t *testing.T) {
 	startAll(t, p)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca.cert)
-	front := tlcpFront(t, tlcp, p.cfg.Listen.APIFront, &tls.Config{
+	w.front = tlcpFront(t, tlcp, p.cfg.Listen.APIFront, &tls.Config{
 		Certificates: []tls.Certificate{frontCert}, RootCAs: pool, MinVersion: tls.VersionTLS13,
 	})
+	return w
+}
+
+// files are what a client has on its disk: a certificate, a second one that decrypts, their keys, and whom it trusts.
+func (w *fronted) files(ca *tlcpAuthority, cert gmtls.Certificate) map[string][]byte {
+	w.tlcp.t.Helper()
+	out := map[string][]byte{"ca.crt": certificatePEM(ca.cert.Raw)}
+	for name, c := range map[string]gmtls.Certificate{"sign": cert, "seal": w.tlcp.issue("hospital", sealing)} {
+		key, ok := c.PrivateKey.(*sm2.PrivateKey)
+		if !ok {
+			w.tlcp.t.Fatal("no SM2 key")
+		}
+		secret, err := gmx509.WritePrivateKeyToPem(key, nil)
+		if err != nil {
+			w.tlcp.t.Fatal(err)
+		}
+		out[name+".crt"], out[name+".key"] = certificatePEM(c.Certificate[0]), secret
+	}
+	return out
+}
+
+func certificatePEM(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// TestTLCPFront: a platform that speaks TLCP with its SM2 certificate is answered through a front; its key works
+// with its certificate only; the front's listener takes nobody else, and the client cannot say who it is.
+func TestTLCPFront(t *testing.T) {
+	w := newFronted(t)
 	ask := func(cert gmtls.Certificate, extra string) string {
-		answer, err := askTLCP(t, front, &gmtls.Config{
-			GMSupport: &gmtls.GMSupport{}, RootCAs: tlcp.pool(), ServerName: "front.example",
+		answer, err := askTLCP(t, w.front, &gmtls.Config{
+			GMSupport: &gmtls.GMSupport{}, RootCAs: w.tlcp.pool(), ServerName: "front.example",
 			Certificates: []gmtls.Certificate{cert, cert},
-		}, who.wire("/v1/rules", extra))
+		}, w.who.wire("/v1/rules", extra))
 		if err != nil {
 			return err.Error()
 		}
 		return answer
 	}
-	if got := ask(mine, ""); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.Contains(got, "annual_share") {
+	if got := ask(w.mine, ""); !strings.HasPrefix(got, "HTTP/1.1 200") || !strings.Contains(got, "annual_share") {
 		t.Fatalf("through the front: %s", got)
 	}
-	forged := "Gongji-Client-Cert-Digest: " + api.KeyDigest(mine.Leaf.RawSubjectPublicKeyInfo) + "\r\n" +
-		"Gongji-Client-Subject: " + subjectOf(mine.Leaf) + "\r\n"
+	forged := "Gongji-Client-Cert-Digest: " + api.KeyDigest(w.mine.Leaf.RawSubjectPublicKeyInfo) + "\r\n" +
+		"Gongji-Client-Subject: " + subjectOf(w.mine.Leaf) + "\r\n"
 	for name, extra := range map[string]string{"another certificate": "", "one that says it is the first": forged} {
-		if got := ask(other, extra); !strings.HasPrefix(got, "HTTP/1.1 401") {
+		if got := ask(w.other, extra); !strings.HasPrefix(got, "HTTP/1.1 401") {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
-	stranger := newTLCPAuthority(t).issue("hospital", gmx509.KeyUsageDigitalSignature)
+	stranger := newTLCPAuthority(t).issue("hospital", signing)
 	if got := ask(stranger, ""); strings.HasPrefix(got, "HTTP") {
 		t.Errorf("of another authority: %s", got)
 	}
