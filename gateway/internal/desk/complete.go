@@ -63,8 +63,13 @@ func (d *Desk) completion(
 	}
 	c := &ledger.Complete{
 		Request: request(key), PaymentID: p.ID, AutoConfirm: p.AutoConfirm, DecideWithin: a.within,
-		Offers: d.offers(ticket), Ticket: proof,
+		Offers: d.offers(ticket),
 	}
+	shown, persons, err := d.committed(proof, a.who)
+	if err != nil {
+		return nil, err
+	}
+	c.Ticket, c.Persons = shown, &persons
 	who, err := d.Vault.Person(a.who, d.Vault.NewNo())
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/simtest/regiontest"
+	"gongji/gateway/internal/wire"
 )
 
 func emergency(f *client.PaymentRequest) { f.Purpose = "emergency" }
@@ -67,7 +68,38 @@ func TestEmergencyCompletedAfterwards(t *testing.T) {
 		}
 		_, err = w.complete(w.sh, p)
 		refused(t, err, policy.CodeWrongState)
+		w.ticketsAreBlind(done)
 	})
+}
+
+// ticketsAreBlind looks at every hold request of a payment that left its region: the ticket in its signed body, which
+// arbiters are shown, has not the salt by which identities could be tried against it, and the request commits to the
+// person as the ticket does.
+func (w *world) ticketsAreBlind(p client.Payment) {
+	w.t.Helper()
+	asked := 0
+	for _, l := range p.Legs {
+		parcels, err := w.Unpack(federation.Lane{From: shanghai, To: federation.Region(l.Region)}, 0)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, o := range parcels {
+			for _, m := range o.Messages {
+				body, err := wire.Decode(m.Body)
+				if err != nil || body.GetHoldRequest().GetHoldId() != l.HoldID {
+					continue
+				}
+				asked++
+				ticket, err := federation.DecodeProof(body.GetHoldRequest().GetTicket())
+				if err != nil || ticket.PersonsSalt != ([federation.SaltSize]byte{}) || ticket.PersonsDigest != m.PersonsDigest {
+					w.t.Errorf("%s: salt %x of the ticket, %v", l.HoldID, ticket.PersonsSalt, err)
+				}
+			}
+		}
+	}
+	if asked < len(p.Legs) {
+		w.t.Errorf("%d requests for %d holds were found", asked, len(p.Legs))
+	}
 }
 
 // TestCompletionChoices: an automatic confirm, named grants, a time to decide, and what a completion refuses.

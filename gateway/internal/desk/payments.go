@@ -224,24 +224,33 @@ func (d *Desk) payment(
 		Institution: f.Institution.Code, InstKind: f.Institution.Kind, Purpose: policy.Purpose(f.Purpose),
 		VisitID: f.VisitID, VisitDate: a.date, Bill: a.bill, Amount: a.amount,
 		AllowPartial: f.AllowPartial == nil || *f.AllowPartial, AutoConfirm: f.Confirm == client.ConfirmAuto,
-		DecideWithin: a.within, Ticket: proof,
+		DecideWithin: a.within,
 	}
 	var err error
 	if c.Beneficiary, err = d.Vault.Person(a.who, d.Vault.NewNo()); err != nil {
 		return nil, err
 	}
-	if c.Persons, err = d.Vault.Bundle(a.who); err != nil {
+	if c.Ticket, c.Persons, err = d.committed(proof, a.who); err != nil {
 		return nil, err
-	}
-	// The hold requests show the ticket without its salt, and commit to the person as the ticket does: so the payer's
-	// home can check both, and what stands in evidence opens nobody's identity.
-	blind, salt, digest := evidence.Blind(proof)
-	if digest != ([federation.HashSize]byte{}) &&
-		digest == federation.PersonsDigest(d.Settle.Sealer.Hash, salt, vault.Clear(a.who)) {
-		c.Ticket, c.Persons.Salt, c.Persons.Digest = blind, salt, digest
 	}
 	c.Offers = d.offers(ticket)
 	return c, nil
+}
+
+// committed makes what hold requests show and carry: the ticket without its salt, and the person, committed to as in
+// the ticket. So the payer's home can check both, and what stands in evidence opens nobody's identity.
+func (d *Desk) committed(ticket []byte, who vault.Identity) ([]byte, ledger.Bundle, error) {
+	b, err := d.Vault.Bundle(who)
+	if err != nil {
+		return nil, b, err
+	}
+	blind, salt, digest := evidence.Blind(ticket)
+	if digest != ([federation.HashSize]byte{}) &&
+		digest == federation.PersonsDigest(d.Settle.Sealer.Hash, salt, vault.Clear(who)) {
+		b.Salt, b.Digest = salt, digest
+		return blind, b, nil
+	}
+	return ticket, b, nil
 }
 
 // offers are the grants of a ticket as the log is told of them, those that cannot be asked with the reason.

@@ -18,6 +18,7 @@ type Complete struct {
 	Offers       []Offer
 	Ticket       []byte
 	Beneficiary  *Person // as this region may know them by now
+	Persons      *Bundle // of the hold requests from now on: it commits to the person as the new ticket does
 }
 
 // Kind and Walk make a Complete a Command.
@@ -34,6 +35,7 @@ func (p *Complete) Walk(c *record.Coder) {
 	p.Offers = offers
 	c.Bytes(&p.Ticket)
 	record.Opt(c, &p.Beneficiary)
+	record.Opt(c, &p.Persons)
 }
 
 // newPaymentCommand is a command of a platform about its payment.
@@ -86,6 +88,9 @@ func (x *tx) complete(now time.Time, c *Complete) Outcome {
 		return refuse(code)
 	}
 	p.Ticket = c.Ticket
+	if c.Persons != nil {
+		p.Persons = *c.Persons
+	}
 	if c.Beneficiary != nil {
 		p.Beneficiary = x.beneficiary(c.Beneficiary)
 	}

@@ -4,10 +4,10 @@ import "time"
 
 // keysCommands are one of each kind about keys at rest, and the one whose person they made optional.
 func keysCommands() []Command {
-	person := samplePerson()
+	person, persons := samplePerson(), sampleBundle()
 	return []Command{
 		&Complete{
-			sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket"), &person,
+			sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket"), &person, &persons,
 		},
 		&NameKeys{"token-1", "data-1", "evidence-1"},
 		&StartRotation{KeyToken, "token-2", []byte("probe"), "li"},

@@ -112,9 +112,7 @@ func PersonsOf(cmd Command) ([]*Person, []*Bundle) {
 	case *CreatePayment:
 		return []*Person{&c.Beneficiary}, []*Bundle{&c.Persons}
 	case *Complete:
-		if c.Beneficiary != nil {
-			return []*Person{c.Beneficiary}, nil
-		}
+		return c.persons()
 	case *MakeGrant:
 		return []*Person{&c.Payer, &c.Beneficiary}, []*Bundle{&c.Persons}
 	case *SetOrder:
@@ -131,6 +129,18 @@ func PersonsOf(cmd Command) ([]*Person, []*Bundle) {
 		return c.persons(), nil
 	}
 	return nil, nil
+}
+
+func (p *Complete) persons() ([]*Person, []*Bundle) {
+	var persons []*Person
+	var bundles []*Bundle
+	if p.Beneficiary != nil {
+		persons = append(persons, p.Beneficiary)
+	}
+	if p.Persons != nil {
+		bundles = append(bundles, p.Persons)
+	}
+	return persons, bundles
 }
 
 func (d *Deliver) persons() []*Person {
