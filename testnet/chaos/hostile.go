@@ -21,7 +21,9 @@ const Goal = 0.9
 const (
 	windowLong = 10 * time.Second
 	windowMin  = time.Second
-	drainWait  = 3 * time.Minute // for a flood of one window to be read, at the price that a region pays for it
+	drainFirst = time.Minute           // for a flood of one window to be read, at the price that a region pays for it,
+	drainEach  = 40 * time.Millisecond // and so long for each of its records,
+	drainMax   = 15 * time.Minute      // but not longer
 	quietWait  = 30 * time.Second
 	quietPause = 200 * time.Millisecond
 )
@@ -75,11 +77,20 @@ type Goodput struct {
 	Dropped float64           `json:"audit_events_beyond_room"` // different refusals that were only counted
 }
 
+// figures is a probe that takes no profiles: they would cost what is measured.
+type figures struct{ load.Probe }
+
+// Profile has nothing to tell.
+func (figures) Profile(context.Context, time.Duration) (map[string]float64, error) {
+	return map[string]float64{}, nil
+}
+
 // Window is one measurement of the others' goodput. Latencies are from the request to the capture.
 type Window struct {
 	Flood     bool    `json:"flood"`
 	Payments  int     `json:"payments"`
 	PerSecond float64 `json:"payments_per_second"`
+	CPU       float64 `json:"cpu_ms_per_payment"` // of all nodes together
 	P50       float64 `json:"p50_ms"`
 	P99       float64 `json:"p99_ms"`
 	Errors    int     `json:"errors"`
@@ -94,6 +105,8 @@ type hostileRun struct {
 	facts  hostile.Facts
 	list   []hostile.Attack
 	report HostileReport
+
+	expelled bool
 }
 
 // Hostile lets a fourth member into the federation that has good keys and bad intentions. It plays all attacks while
@@ -122,6 +135,9 @@ func Hostile(ctx context.Context, o HostileOptions) (HostileReport, error) {
 	}
 	r.who = who
 	failed := r.run(ctx)
+	if !r.expelled { // whatever has failed, and also when the user has had enough
+		failed = errors.Join(failed, hostile.Expel(context.WithoutCancel(ctx), o.Data, o.Session))
+	}
 	took, err := end()
 	r.report.Goodput.CPU = took.Seconds()
 	failed = errors.Join(failed, err)
@@ -147,6 +163,7 @@ func (r *hostileRun) run(ctx context.Context) error {
 	if err = r.play(ctx, hostile.AtTheEnd); err != nil {
 		return errors.Join(failed, err)
 	}
+	r.expelled = true
 	if err = hostile.Expel(ctx, r.o.Data, r.o.Session); err != nil {
 		return errors.Join(failed, err)
 	}
@@ -237,7 +254,7 @@ func (r *hostileRun) conclude(ctx context.Context) error {
 func (r *hostileRun) goodput(ctx context.Context) error {
 	pairs := max(1, int(r.o.Duration/(2*windowLong)))
 	o := r.o.Load
-	o.Duration, o.Tolerant, o.Probe, o.Rate = r.o.Duration/time.Duration(2*pairs), true, nil, 0
+	o.Duration, o.Tolerant, o.Probe, o.Rate = r.o.Duration/time.Duration(2*pairs), true, figures{o.Probe}, 0
 	plan := hostile.FloodPlan{Rate: r.o.Flood, Length: o.Duration + 2*time.Second, Kinds: r.o.Kinds}
 	for _, s := range r.o.Session.Regions {
 		plan.Regions = append(plan.Regions, s.Code)
@@ -268,8 +285,8 @@ func (g *Goodput) add(steps []load.Step) {
 	var sum, count [2]float64
 	for i, s := range steps {
 		w := Window{
-			Flood: load.With(i), Payments: s.Payments, PerSecond: s.PaymentsPerSecond, P50: s.Latency.P50, P99: s.Latency.P99,
-			Errors: s.Errors,
+			Flood: load.With(i), Payments: s.Payments, PerSecond: s.PaymentsPerSecond, CPU: s.CPUPerPayment,
+			P50: s.Latency.P50, P99: s.Latency.P99, Errors: s.Errors,
 		}
 		g.Windows = append(g.Windows, w)
 		with := 0
@@ -293,7 +310,11 @@ func (r *hostileRun) calm(ctx context.Context, read map[federation.Region]float6
 		return err
 	}
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, drainWait)
+	wait := drainFirst
+	for _, n := range flooded.Records {
+		wait = max(wait, drainFirst+time.Duration(n)*drainEach)
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(wait, drainMax))
 	defer cancel()
 	err = r.watch.Drained(ctx, topology.Fourth, read, flooded)
 	r.report.Goodput.Drain += time.Since(began).Seconds()

@@ -35,11 +35,13 @@ const (
 	FloodEmpty  = "empty"    // good parcels that say nothing
 	FloodAsk    = "look_ups" // without a credential
 	FloodLie    = "captures" // of another's hold: numbered, so each goes through the log
+	FloodHold   = "holds"    // of its own, without a ticket: each is kept, and answered
+	FloodEnd    = "releases" // of holds of its own that nobody asked for: each is kept, and answered
 )
 
 // FloodKinds are all of them.
 func FloodKinds() []string {
-	return []string{FloodBent, FloodReplay, FloodEmpty, FloodNoise, FloodAsk, FloodLie}
+	return []string{FloodBent, FloodReplay, FloodEmpty, FloodNoise, FloodAsk, FloodLie, FloodHold, FloodEnd}
 }
 
 // Sizes of a flood.
@@ -183,6 +185,12 @@ func (x *Fourth) fresh(to federation.Region, kind string, who []byte) ([]byte, e
 		case FloodLie:
 			messages = append(messages, x.Numbered(to, BodyOf(KindCapture, Record(Fields{
 				1: x.facts.Open.Hold, 2: x.facts.Open.Payment, 3: x.NewID("a"), 4: int64(FenAsked),
+			})), nil))
+		case FloodHold:
+			messages = append(messages, x.Numbered(to, x.NewHold(x.facts.Grant, nil).Body(), who))
+		case FloodEnd:
+			messages = append(messages, x.Numbered(to, BodyOf(KindRelease, Record(Fields{
+				1: x.NewID("h"), 2: x.NewID("p"), 3: x.NewID("a"),
 			})), nil))
 		case FloodEmpty:
 		default:

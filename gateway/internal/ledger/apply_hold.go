@@ -31,7 +31,7 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 		return
 	}
 	if h := get(x, x.l.holds, m.GetHoldId()); h != nil {
-		x.answerAgain(h)
+		x.answerAgain(peer, h)
 		return
 	}
 	h := &HoldRecord{
@@ -43,6 +43,7 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 		InCore: x.l.cfg.Book == nil,
 	}
 	if !now.Before(h.DecideBy) {
+		x.waste(peer)
 		x.do(now, h, h.Late(now))
 		return
 	}
@@ -56,6 +57,8 @@ func (x *tx) holdRequest(now time.Time, peer federation.Region, m *wirepb.HoldRe
 	if code := x.mayHold(g, in, m.GetTicket()); code != "" {
 		if in.Ticket == "" { // a ticket that was refused is audited as such
 			x.stranger(peer, StrangerUnknown, h.ID)
+		} else {
+			x.waste(peer)
 		}
 		h.State = hold.Requested
 		x.do(now, h, h.Check(now, 0, "", code))
@@ -84,17 +87,6 @@ func (x *tx) mayHold(g *GrantRecord, in *Inbound, ticket []byte) policy.Code {
 		return policy.CodeNotFound
 	}
 	return ""
-}
-
-// answerAgain tells a peer that asks again what stands.
-func (x *tx) answerAgain(h *HoldRecord) {
-	switch {
-	case h.State == hold.Requested:
-	case h.State == hold.Placed, h.State == hold.InDoubt, h.State == hold.Declined:
-		x.answer(h)
-	case h.State.Final():
-		x.tellOutcome(h, false)
-	}
 }
 
 // do carries a hold's actions out: in this entry with a Book, by intent with a core outside. It keeps everything
@@ -390,6 +382,9 @@ func (x *tx) decision(
 		return nil
 	}
 	h := get(x, x.l.holds, holdID)
+	if h == nil || h.State.Final() {
+		x.waste(peer)
+	}
 	if h == nil {
 		h = &HoldRecord{Hold: hold.Hold{
 			ID: holdID, PaymentID: paymentID, Origin: string(peer), State: end, Act: act, Ended: now,

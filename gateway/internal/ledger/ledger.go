@@ -71,6 +71,8 @@ type Effects struct {
 	Lost     []Lost // parcels whose key counts no more
 	// Strangers are messages of peers that were refused.
 	Strangers []Stranger
+	// Wasted are the messages of peers that were written for nothing.
+	Wasted []Waste
 }
 
 // Ledger is a consensus.StateMachine.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"gongji/federation"
+	"gongji/gateway/internal/hold"
 	"gongji/gateway/internal/wire/wirepb"
 )
 
@@ -31,10 +32,44 @@ type Stranger struct {
 const strangersMax = 1024
 
 func (x *tx) stranger(peer federation.Region, reason, id string) {
+	x.waste(peer)
 	if peer == x.l.cfg.Self || len(x.l.effects.Strangers) >= strangersMax {
 		return
 	}
 	x.l.effects.Strangers = append(x.l.effects.Strangers, Stranger{peer, reason, id})
+}
+
+// Waste is how many messages of a peer an entry has written for nothing: refused ones, repeats under new numbers, and
+// words about holds that are over or that nobody ever asked for. Honest peers say such things rarely. A peer that has
+// keys can say them as fast as it can number them, and each costs an entry's part and an answer.
+type Waste struct {
+	Peer     federation.Region
+	Messages int
+}
+
+func (x *tx) waste(peer federation.Region) {
+	if peer == x.l.cfg.Self {
+		return
+	}
+	for i := range x.l.effects.Wasted { // as many as there are peers
+		if w := &x.l.effects.Wasted[i]; w.Peer == peer {
+			w.Messages++
+			return
+		}
+	}
+	x.l.effects.Wasted = append(x.l.effects.Wasted, Waste{peer, 1})
+}
+
+// answerAgain tells a peer that asks again, under a new number, what stands.
+func (x *tx) answerAgain(peer federation.Region, h *HoldRecord) {
+	x.waste(peer)
+	switch {
+	case h.State == hold.Requested:
+	case h.State == hold.Placed, h.State == hold.InDoubt, h.State == hold.Declined:
+		x.answer(h)
+	case h.State.Final():
+		x.tellOutcome(h, false)
+	}
 }
 
 // whyNoHold names what is wrong with a request that nobody honest makes.

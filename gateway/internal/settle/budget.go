@@ -8,14 +8,14 @@ import (
 	"gongji/federation"
 )
 
-// What a peer may cost this region for nothing: refused parcels, repeats, refused messages. A lane is read by one
-// goroutine, so a flood never takes more than one share of the processors; past the budget its reading waits, and what
-// stands behind the flood waits with it. It is the flooder's own lane: nobody else writes there. Messages that do
-// something are never counted.
+// What a peer may cost this region for nothing: refused parcels, repeats, refused messages, and messages that the log
+// has written for nothing (ledger.Waste). A lane is read by one goroutine, so a flood never takes more than one share
+// of the processors; past the budget its reading waits, and what stands behind the flood waits with it. It is the
+// flooder's own lane: nobody else writes there. Messages that do something are never counted.
 const (
-	wasteBurst = 2 * time.Second // of one processor: what the resends after an outage may cost
-	wastePart  = 20              // and one part in so many of one processor, for ever
-	waitMax    = time.Second     // the longest wait before one record
+	wasteBurst = 500 * time.Millisecond // of one processor: the resends after an outage, see resendWindow
+	wastePart  = 20                     // and one part in so many of one processor, for ever
+	waitMax    = time.Second            // the longest wait before one record
 )
 
 // What things cost, about, on the machine that the figures of crypto.md are from. Whatever the machine, their relation

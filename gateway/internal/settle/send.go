@@ -30,7 +30,12 @@ const (
 type lane struct {
 	progress time.Time // when the acks last moved, or nothing was unacked
 	ackBy    time.Time // an ack is to leave by then, alone if nothing carries it; zero: none is due
+	catchUp  bool      // something was sent again, and not everything is acked yet: see resendWindow
 }
+
+// resendWindow is how many messages are under way at most to a peer that is behind. Without it a peer that never acks
+// would be sent the whole outbox anew every second, and the outbox can grow by what that peer is answered.
+const resendWindow = 2048
 
 // send publishes what waits for a peer, one parcel at a time: while one is under way, the next gathers.
 func (t *term) send(ctx context.Context, p *peer) error {
@@ -140,7 +145,8 @@ func (t *term) withQueries(p *peer, first *outgoing, out []federation.Message) [
 type gathered struct {
 	link     ledger.LinkRecord
 	messages []federation.Message
-	more     bool // there are numbers behind them
+	last     uint64 // number that may be sent
+	more     bool   // there are numbers behind them
 }
 
 // gather reads the outbox behind what was sent, or from the first unacked number when the acks have not moved for a
@@ -155,11 +161,18 @@ func (t *term) gather(p *peer, now time.Time, l *lane) (gathered, error) {
 			return failed
 		}
 		from := t.resume(p, g.link.Out, now, l)
-		if from > g.link.Out.Last || g.link.Differs() {
+		g.last = g.link.Out.Last
+		if l.catchUp {
+			g.last = min(g.last, g.link.Out.Acked+resendWindow)
+		}
+		if from > g.last || g.link.Differs() {
 			return nil // to a peer with another history everything new looks like a repeat
 		}
 		size := 0
 		return v.Outbox(p.region, from, func(number uint64, m ledger.OutMessage) bool {
+			if number > g.last {
+				return false
+			}
 			size += len(m.Body) + federation.PersonsMax
 			if len(g.messages) > 0 && size > federation.ParcelBytesMax {
 				return false
@@ -179,7 +192,7 @@ func (t *term) gather(p *peer, now time.Time, l *lane) (gathered, error) {
 			return g, err
 		}
 	}
-	g.more = len(g.messages) > 0 && g.messages[len(g.messages)-1].Number < g.link.Out.Last
+	g.more = len(g.messages) > 0 && g.messages[len(g.messages)-1].Number < g.last
 	return g, nil
 }
 
@@ -195,9 +208,10 @@ func (t *term) resume(p *peer, out federation.Out, now time.Time, l *lane) uint6
 	}
 	p.acked = out.Acked
 	p.sent = max(p.sent, out.Acked)
+	l.catchUp = l.catchUp && p.sent > out.Acked
 	if p.sent > out.Acked && now.Sub(l.progress) >= t.s.Timing.Resend {
 		t.s.Metrics.resent(p.region, p.sent-out.Acked)
-		p.sent, l.progress = out.Acked, now
+		p.sent, l.progress, l.catchUp = out.Acked, now, true
 	}
 	return p.sent + 1
 }

@@ -312,6 +312,9 @@ func (s *Settler) Notify(e ledger.Effects) {
 	for _, x := range e.Strangers {
 		t.stranger(x)
 	}
+	for _, w := range e.Wasted {
+		t.wasted(w)
+	}
 }
 
 // nudge wakes the sender.
