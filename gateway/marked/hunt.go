@@ -70,32 +70,50 @@ func (h *Hunt) Look(place, what string, data []byte) {
 }
 
 func (h *Hunt) look(place, what string, data []byte) {
-	forms := h.scan(data)
+	h.lookAt(place, what, data, func(int64) bool { return true })
+}
+
+func (h *Hunt) lookAt(place, what string, data []byte, counts func(at int64) bool) {
+	hits := h.scan(data, counts)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.looked++
 	if bytes.Contains(data, h.control) {
 		h.found[place]++
 	}
-	h.hits[place] += len(forms)
-	for _, form := range forms {
+	h.hits[place] += len(hits)
+	for _, hit := range hits {
 		if len(h.clear) < findingsMax {
-			h.clear = append(h.clear, fmt.Sprintf("a clear identity (%s) in %s: %s", form, place, what))
+			around := data[max(0, hit.at-aroundBefore):min(len(data), hit.at+aroundBehind)]
+			h.clear = append(h.clear, fmt.Sprintf("a clear identity (%s) in %s: %s, in %q", hit.form, place, what, around))
 		}
 	}
 }
 
-// scan returns the forms that stand in data, each once.
-func (h *Hunt) scan(data []byte) []string {
-	var out []string
+// Bytes that are told around a finding: the persons are synthetic, and whoever is told looks for the way they took.
+const (
+	aroundBefore = 64
+	aroundBehind = 96
+)
+
+// hit is where a form stands.
+type hit struct {
+	form string
+	at   int
+}
+
+// scan returns the forms that stand in data where it counts, each once.
+func (h *Hunt) scan(data []byte, counts func(at int64) bool) []hit {
+	var out []hit
 	for i := 0; i+1 < len(data); i++ {
 		p := uint16(data[i])<<8 | uint16(data[i+1])
 		if !h.first[p] {
 			continue
 		}
 		for _, n := range h.needles[p] {
-			if bytes.HasPrefix(data[i:], n.bytes) && !slices.Contains(out, n.form) {
-				out = append(out, n.form)
+			known := func(h hit) bool { return h.form == n.form }
+			if bytes.HasPrefix(data[i:], n.bytes) && !slices.ContainsFunc(out, known) && counts(int64(i)) {
+				out = append(out, hit{n.form, i})
 			}
 		}
 	}
@@ -108,13 +126,17 @@ const chunk = 8 << 20
 // Stream looks into what is too large for the memory, as it is, piece by piece; the pieces overlap. It counts as one
 // place looked at for every piece.
 func (h *Hunt) Stream(place, what string, r io.Reader) error {
+	return h.stream(place, what, r, func(int64) bool { return true })
+}
+
+func (h *Hunt) stream(place, what string, r io.Reader, counts func(at int64) bool) error {
 	overlap := max(h.longest, len(h.control)) - 1
 	buffer := make([]byte, 0, chunk+overlap)
-	for at := int64(0); ; {
+	for at := int64(0); ; { // of the first byte in the buffer
 		n, err := io.ReadFull(r, buffer[len(buffer):len(buffer)+chunk])
 		buffer = buffer[:len(buffer)+n]
 		if n > 0 {
-			h.look(place, fmt.Sprintf("%s, from byte %d on", what, at), buffer)
+			h.lookAt(place, fmt.Sprintf("%s, from byte %d on", what, at), buffer, func(in int64) bool { return counts(at + in) })
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -122,9 +144,8 @@ func (h *Hunt) Stream(place, what string, r io.Reader) error {
 		case err != nil:
 			return fmt.Errorf("marked: %s: %w", what, err)
 		}
-		at += int64(n)
-		kept := copy(buffer[:cap(buffer)], buffer[len(buffer)-overlap:])
-		buffer = buffer[:kept]
+		at += int64(len(buffer) - overlap)
+		buffer = buffer[:copy(buffer[:cap(buffer)], buffer[len(buffer)-overlap:])]
 	}
 }
 

@@ -346,7 +346,7 @@ func (f *Federation) makeNode(r *Region, n *Node) error {
 		return err
 	}
 	n.Settler, err = settle.New(settle.Deps{
-		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Bus: f.bus, Sealer: r.Sealer, Ring: r.Ring, Vault: n.Vault,
+		Self: r.Code, Log: n.Log, Ledger: n.Ledger, Bus: f.bus, Sealer: r.Sealer, Ring: n.Ring, Vault: n.Vault,
 		Tickets: evidence.NewTickets(r.Code, r.Sealer), Core: f.config.Cores[r.Code], Now: r.clock, Random: random,
 		Logger: n.Logger(), Metrics: metrics, Audit: n.Audits.add, Timing: f.config.Timing,
 		Archives: f.folder(r, n),
