@@ -19,7 +19,7 @@ const Goal = 0.9
 
 // Sizes of a hostile run.
 const (
-	windowLong = 10 * time.Second
+	windowLong = 5 * time.Second // short ones, since others work on the machine too
 	windowMin  = time.Second
 	drainFirst = time.Minute           // for a flood of one window to be read, at the price that a region pays for it,
 	drainEach  = 40 * time.Millisecond // and so long for each of its records,

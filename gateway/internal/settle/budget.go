@@ -27,6 +27,7 @@ const (
 	costUnwrap    = 100 * time.Microsecond
 	costRepeat    = costRecord + costSignature + costUnwrap
 	costMessage   = 20 * time.Microsecond
+	costQuery     = 200 * time.Microsecond // to look things up, and to answer with nothing
 	costEntry     = 200 * time.Microsecond // a message in the log of three nodes
 )
 

@@ -78,7 +78,7 @@ func (t *term) record(ctx context.Context, p *peer, seen *federation.Seen, rec f
 		p.mu.Unlock()
 	}
 	if len(opened.Messages) == 0 {
-		p.waste.spend(now, costSignature)
+		p.waste.spend(now, costRecord+costSignature)
 	}
 	t.s.Metrics.received(p.region, len(opened.Messages))
 	t.sort(ctx, p, opened, age, rec)

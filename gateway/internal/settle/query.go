@@ -184,6 +184,7 @@ func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 	}
 	if reason, id := nosy(p.region, ask, body, m); reason != "" {
 		t.refuse(p, reason, id)
+		p.waste.spend(t.s.Now(), costQuery)
 	}
 	a := federation.Message{Class: federation.Answer, ID: m.ID, Body: wire.Encode(body)}
 	t.s.Random(a.Salt[:])

@@ -30,12 +30,16 @@ const (
 type lane struct {
 	progress time.Time // when the acks last moved, or nothing was unacked
 	ackBy    time.Time // an ack is to leave by then, alone if nothing carries it; zero: none is due
-	catchUp  bool      // something was sent again, and not everything is acked yet: see resendWindow
+	window   uint64    // how many messages may be under way, since something was sent again; 0: as many as there are
 }
 
-// resendWindow is how many messages are under way at most to a peer that is behind. Without it a peer that never acks
-// would be sent the whole outbox anew every second, and the outbox can grow by what that peer is answered.
-const resendWindow = 2048
+// resendWindow is how many messages are sent again to a peer whose acks do not move. When all that is under way is
+// acked, twice as many follow. Without it a peer that never acks would be sent the whole outbox anew every second, and
+// the outbox grows by what that peer is answered.
+const (
+	resendWindow = 256
+	windowMax    = 1 << 16 // from here on the peer has shown that it keeps up
+)
 
 // send publishes what waits for a peer, one parcel at a time: while one is under way, the next gathers.
 func (t *term) send(ctx context.Context, p *peer) error {
@@ -162,8 +166,8 @@ func (t *term) gather(p *peer, now time.Time, l *lane) (gathered, error) {
 		}
 		from := t.resume(p, g.link.Out, now, l)
 		g.last = g.link.Out.Last
-		if l.catchUp {
-			g.last = min(g.last, g.link.Out.Acked+resendWindow)
+		if l.window > 0 {
+			g.last = min(g.last, g.link.Out.Acked+l.window)
 		}
 		if from > g.last || g.link.Differs() {
 			return nil // to a peer with another history everything new looks like a repeat
@@ -208,12 +212,22 @@ func (t *term) resume(p *peer, out federation.Out, now time.Time, l *lane) uint6
 	}
 	p.acked = out.Acked
 	p.sent = max(p.sent, out.Acked)
-	l.catchUp = l.catchUp && p.sent > out.Acked
+	if p.sent == out.Acked {
+		l.window = wider(l.window)
+	}
 	if p.sent > out.Acked && now.Sub(l.progress) >= t.s.Timing.Resend {
 		t.s.Metrics.resent(p.region, p.sent-out.Acked)
-		p.sent, l.progress, l.catchUp = out.Acked, now, true
+		p.sent, l.progress, l.window = out.Acked, now, resendWindow
 	}
 	return p.sent + 1
+}
+
+// wider is the window of a peer that has acked all of the one before.
+func wider(window uint64) uint64 {
+	if window *= 2; window <= windowMax {
+		return window
+	}
+	return 0
 }
 
 // clear puts a message's salt and persons back: the salt is made anew from the evidence key, and is the same each
