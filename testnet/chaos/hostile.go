@@ -21,9 +21,9 @@ const Goal = 0.9
 const (
 	windowLong = 5 * time.Second // short ones, since others work on the machine too
 	windowMin  = time.Second
-	drainFirst = time.Minute           // for a flood of one window to be read, at the price that a region pays for it,
-	drainEach  = 40 * time.Millisecond // and so long for each of its records,
-	drainMax   = 15 * time.Minute      // but not longer
+	drainFirst = time.Minute            // for a flood of one window to be read, at the price that a region pays for it,
+	drainEach  = 150 * time.Millisecond // and so long for each of its records,
+	drainMax   = 15 * time.Minute       // but not longer
 	quietWait  = 30 * time.Second
 	quietPause = 200 * time.Millisecond
 )

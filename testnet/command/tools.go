@@ -140,7 +140,7 @@ type chaosRun struct {
 	Duration time.Duration `help:"Of the faults; with --hostile of all windows of the load." default:"60s"`
 	Report   string        `help:"Write the report (JSON) to this file." type:"path" placeholder:"FILE"`
 	Hostile  bool          `help:"Instead of faults: a fourth member, in a process of its own, attacks and floods."`
-	Flood    int           `help:"Its records a second to each region." default:"200" placeholder:"N"`
+	Flood    int           `help:"Its records a second to each region." default:"100" placeholder:"N"`
 	Clients  int           `help:"Of the others that keep busy, with --hostile." default:"128" placeholder:"N"`
 	Kinds    []string      `help:"Of the flood; all: ${kinds}." placeholder:"KIND"`
 }

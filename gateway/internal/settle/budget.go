@@ -14,7 +14,7 @@ import (
 // flooder's own lane: nobody else writes there. Messages that do something are never counted.
 const (
 	wasteBurst = 500 * time.Millisecond // of one processor: the resends after an outage, see resendWindow
-	wastePart  = 20                     // and one part in so many of one processor, for ever
+	wastePart  = 50                     // and one part in so many of one processor, for ever
 	waitMax    = time.Second            // the longest wait before one record
 )
 

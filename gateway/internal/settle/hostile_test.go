@@ -268,7 +268,7 @@ func TestFloodWaits(t *testing.T) {
 		}
 		bent := p.parcel(federation.Content{Messages: []federation.Message{p.numbered()}})
 		bent[len(bent)-1] ^= 1 // costs a signature check and an unwrap
-		const flood = 12_000
+		const flood = 6_000
 		for range flood {
 			p.Bus.Inject(inLane(), bent)
 		}

@@ -65,7 +65,7 @@ func TestWastedWords(t *testing.T) {
 // acks widen the window, and at the end everything has arrived.
 func TestBehind(t *testing.T) {
 	play(t, regiontest.Config{}, func(t *testing.T, p *played) {
-		const answered, window = 5_000, 256
+		const answered, window = 3_500, 256
 		p.floods(answered, func(i int) *wirepb.Body { // each is declined
 			return &wirepb.Body{Kind: &wirepb.Body_HoldRequest{HoldRequest: &wirepb.HoldRequest{
 				HoldId: fmt.Sprintf("h-110000-%d-1", i), PaymentId: fmt.Sprintf("p-110000-%d", i), GrantId: "g-310000-1",
