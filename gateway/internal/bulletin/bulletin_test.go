@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/gateway/client"
 	"gongji/gateway/internal/bulletin"
+	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/simtest/regiontest"
 )
 
@@ -189,8 +191,10 @@ func TestAges(t *testing.T) {
 	})
 }
 
-// TestExpiredStopsNewHoldsOnly: once the directory has expired, no new hold begins between regions and no grant
-// that needs one; what is held is captured, released, asked for and refunded, at the payer's home and the visit region.
+// TestExpiredStopsNewHoldsOnly: once the directory has expired, no new hold begins between regions, nor a grant
+// that holds its limit at once; and nothing else stops. What is held is captured, released, asked for and refunded, at
+// the payer's home and the visit region; grants are made, statements told, and within a region, which needs no
+// federation for it, money is held as ever.
 func TestExpiredStopsNewHoldsOnly(t *testing.T) {
 	t.Parallel()
 	short := func(d *federation.DirectoryData) { d.Issued, d.Expires = time.Now(), time.Now().Add(5*time.Minute) }
@@ -208,9 +212,7 @@ func TestExpiredStopsNewHoldsOnly(t *testing.T) {
 		if err := w.bj.Open(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.bj.Grant(t.Context(), other, mother); err == nil {
-			t.Error("a grant across regions is made")
-		}
+		w.others(other, mother)
 		w.confirmed(taken)
 		if _, _, err := w.sh.Desk.Cancel(t.Context(), regiontest.Key("cancel"), given.PaymentID); err != nil {
 			t.Error(err)
@@ -227,6 +229,43 @@ func TestExpiredStopsNewHoldsOnly(t *testing.T) {
 		}
 		w.wantMoney("990.00", "0.00") // 1000.00 and the other payer's 10.00, less 20.00
 	})
+}
+
+// others is what an expired directory leaves alone, and the one kind of grant that it does not.
+func (w *world) others(payer, mother regiontest.Person) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	_, err := w.bj.Grant(ctx, payer, mother, func(f *client.GrantRequest) {
+		f.Funding, f.Limit = client.FundingVirtualLimit, "5.00"
+	})
+	if err == nil {
+		w.t.Error("a grant across regions holds its limit")
+	}
+	if _, err = w.bj.Grant(ctx, payer, mother); err != nil {
+		w.t.Errorf("a grant across regions: %v", err)
+	}
+	today := policy.Day(time.Now()).String()
+	told, err := w.fz.Desk.Statement(ctx, client.StatementRequest{
+		Person: mother.Person, Role: "beneficiary", From: today, To: today, Limit: 10,
+	})
+	if err != nil || len(told.Entries) == 0 {
+		w.t.Errorf("the beneficiary's statement over regions: %+v, %v", told, err)
+	}
+	child := regiontest.Resident("110000", "赵六", 4)
+	if err = w.bj.Open(ctx, child); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err = w.bj.Grant(ctx, payer, child); err != nil {
+		w.t.Fatal(err)
+	}
+	p, err := w.bj.Pay(ctx, child, "at-home", "2.00")
+	if err != nil || p.Status != "held" {
+		w.t.Fatalf("within a region: %+v, %v", p, err)
+	}
+	if _, _, err = w.bj.Desk.Cancel(ctx, regiontest.Key("at-home"), p.PaymentID); err != nil {
+		w.t.Error(err)
+	}
+	passes(time.Second)
 }
 
 // TestCutOffRegion: a region that cannot be told of a revocation learns it at its next contact; until

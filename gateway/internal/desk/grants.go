@@ -126,7 +126,7 @@ func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant
 	}
 	c.PayerFacts = &facts
 	home := federation.Region(beneficiary.Region)
-	if !d.Ledger.InForce().PairOpen(d.Now(), home) {
+	if !d.Ledger.InForce().PairForGrant(d.Now(), home, asked.Terms) {
 		return nil, d.closed(asked.Terms.Relation)
 	}
 	if c.Standing, err = d.standing(ctx, home, beneficiary); err != nil {

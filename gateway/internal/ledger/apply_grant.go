@@ -34,12 +34,13 @@ func (x *tx) makeGrant(now time.Time, c *MakeGrant) Outcome {
 	}
 	digest := x.l.cfg.Hash([]byte(rules.Commitment.TextZH))
 	pair := joined(payerNo, beneficiaryNo)
+	in := InForce{Rules: x.l.rules, Directory: x.l.dir, Self: x.l.cfg.Self}
 	day := policy.Day(now)
 	g, err := grant.New(c.Terms, grant.Facts{
 		ID: c.GrantID, Payer: grant.PersonRef(payerNo), Beneficiary: grant.PersonRef(beneficiaryNo),
 		PayerRegion: string(x.l.cfg.Self), BeneficiaryRegion: c.Beneficiary.Region,
 		PayerStanding: payer, BeneficiaryStanding: beneficiary, Rules: rules,
-		CommitmentDigest: hex.EncodeToString(digest[:]), PairOpen: x.pairOpen(now, home),
+		CommitmentDigest: hex.EncodeToString(digest[:]), PairOpen: in.PairForGrant(now, home, c.Terms),
 		Duplicate: x.duplicate(pair, day), At: now,
 		BothConsents: rules.Consent.Both(policy.ScopeOf(string(x.l.cfg.Self), c.Beneficiary.Region)),
 	})

@@ -21,6 +21,7 @@ import (
 	"gongji/adapters"
 	"gongji/consensus"
 	"gongji/federation"
+	"gongji/gateway/internal/grant"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/record"
 )
@@ -129,9 +130,15 @@ type InForce struct {
 	Destroyed map[string]*DestroyedKey // by key id: what no node may have any more
 }
 
-// PairOpen reports whether new holds may begin between this region and a peer: by the directory, and by the pairs that
-// this region's rules list, if they do.
+// PairOpen reports whether new holds may begin between this region and a peer: by the directory, which must not have
+// expired, and by the pairs that this region's rules list, if they do. Within the region no directory is asked.
 func (f InForce) PairOpen(now time.Time, peer federation.Region) bool {
+	return f.PairListed(now, peer) && (peer == f.Self || !f.Directory.Expired(now))
+}
+
+// PairListed is PairOpen by a directory that may have expired: it stops new holds and nothing else, so grants that hold
+// no money, statements, and what two regions ask each other about the insurance of persons go on.
+func (f InForce) PairListed(now time.Time, peer federation.Region) bool {
 	if peer == f.Self {
 		return true
 	}
@@ -139,10 +146,19 @@ func (f InForce) PairOpen(now time.Time, peer federation.Region) bool {
 	if rules, err := f.Rules.At(day); err == nil && !rules.PairOpen(string(peer), day) {
 		return false
 	}
-	if f.Directory == nil || f.Directory.Expired(now) || !f.Directory.PairOpen(f.Self, peer, now) {
+	if f.Directory == nil || !f.Directory.PairOpen(f.Self, peer, now) {
 		return false
 	}
 	return takesPart(f.Directory, f.Self) && takesPart(f.Directory, peer)
+}
+
+// PairForGrant reports whether a grant may be made for a person of a peer. One that holds a limit at once is a new
+// hold.
+func (f InForce) PairForGrant(now time.Time, peer federation.Region, terms grant.Terms) bool {
+	if terms.Limit > 0 {
+		return f.PairOpen(now, peer)
+	}
+	return f.PairListed(now, peer)
 }
 
 // takesPart reports whether new holds may begin with a member: one that is paused or closed only ends what has begun.

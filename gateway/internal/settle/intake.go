@@ -137,7 +137,7 @@ func (t *term) query(ctx context.Context, p *peer, o *federation.Opened, m *fede
 		t.refuse(p, refusedStale, "")
 	case age == federation.Old:
 		t.refuse(p, refusedAgain, "")
-	case asksBusiness(body) && !t.s.Ledger.InForce().PairOpen(now, p.region):
+	case !t.mayAsk(now, p.region, body):
 		t.refuse(p, refusedPair, "")
 	case !p.questions.take(now):
 		t.s.Metrics.queryDropped(p.region)
@@ -157,9 +157,18 @@ func isQuery(b *wirepb.Body) bool {
 	return false
 }
 
-// asksBusiness reports whether a query is about business that only an open pair has. A link is always asked about, and
-// what was done: what has begun must be able to end, and to be shown.
-func asksBusiness(b *wirepb.Body) bool { return b.GetLinkAsk() == nil && b.GetTraceAsk() == nil }
+// mayAsk reports whether a peer may ask that. What leads to a new hold needs a pair on which one may begin; what is
+// about persons of the pair needs one that is listed, though the directory has expired. A link is always asked about,
+// and what was done: what has begun must be able to end, and to be shown.
+func (t *term) mayAsk(now time.Time, peer federation.Region, b *wirepb.Body) bool {
+	switch b.GetKind().(type) {
+	case *wirepb.Body_LinkAsk, *wirepb.Body_TraceAsk:
+		return true
+	case *wirepb.Body_CheckPerson, *wirepb.Body_StatementAsk:
+		return t.s.Ledger.InForce().PairListed(now, peer)
+	}
+	return t.s.Ledger.InForce().PairOpen(now, peer)
+}
 
 // inbound prepares a numbered message for the log: clear persons become tokens and sealed identities, a ticket
 // becomes a verdict. It reports false for a message that must come again: nobody knows whether its ticket is good, or
