@@ -62,6 +62,19 @@ func TestDirectoryCertificates(t *testing.T) {
 	o.must(o.sign("v1.json", "a", "v1.signed", ""), o.sign("v1.signed", "b", "v1.signed", ""),
 		"verify @v1.signed --roots @roots.yaml", "publish @v1.signed --roots @roots.yaml --to @live.json")
 
+	printed, _, err := o.run("directory", "show", o.path("v1.signed"), "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write("again.json", printed) // all of it: a draft that says the same
+	o.must("show @again.json")
+	again, _, err := o.run("directory", "show", o.path("again.json"), "--json")
+	for _, want := range []string{`"authorities"`, `"version": 1`, o.keysOf("310000")[federation.UseSeal]} {
+		if err != nil || again != printed || !strings.Contains(printed, want) {
+			t.Errorf("%q, %v in\n%s", want, err, printed)
+		}
+	}
+
 	// The list names a certificate: the directory must say that the key is revoked.
 	o.cert("ca", "revoke", "--ca", o.path("root.pem"), "--list", o.path("list.pem"), "--certificate",
 		o.path("110000-sign.pem"))

@@ -202,11 +202,16 @@ func (d *decision) say(ctx context.Context, p *Program, what string) error {
 	if err = json.Unmarshal(data, &a); err != nil {
 		return fmt.Errorf("command: the node's answer: %w", err)
 	}
-	err = p.print("%s: %s, status %d %q\n", d.ID, a.State, a.Status, a.Result)
-	if a.Status >= http.StatusBadRequest {
-		err = errors.Join(err, ErrRefused)
+	if a.Status < http.StatusBadRequest {
+		return p.print("%s: %s, status %d %q\n", d.ID, a.State, a.Status, a.Result)
 	}
-	return err
+	if err = p.print("%s: %s, status %d\n", d.ID, a.State, a.Status); err != nil {
+		return err
+	}
+	if p.problem([]byte(a.Result)) {
+		return ErrRefused
+	}
+	return fmt.Errorf("%w: %q", ErrRefused, a.Result)
 }
 
 type actApprove struct{ decision }

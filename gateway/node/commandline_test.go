@@ -62,6 +62,22 @@ func newConsole(t *testing.T, name string) *console {
 	return c
 }
 
+// listed writes the file of the first officers.
+func listed(f *field, officers ...*console) string {
+	f.t.Helper()
+	list := []any{}
+	for _, c := range officers {
+		card, err := os.ReadFile(filepath.Join(c.home, "card.json"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		list = append(list, map[string]any{"registration": jsonOf(card), "role": operator.RoleSecurity})
+	}
+	path := filepath.Join(f.dir, "operators.json")
+	f.write(path, map[string]any{"officers": list})
+	return path
+}
+
 var waiting = regexp.MustCompile(`approve (\S+) --digest (\S+)`)
 
 // TestCommandLine: officers and an auditor work by the command line: enrolled, taken in by two, logged in, an act of
@@ -70,16 +86,7 @@ func TestCommandLine(t *testing.T) { //nolint:paralleltest // the folder of sess
 	one, two, audrey := newConsole(t, "officer.one"), newConsole(t, "officer.two"), newConsole(t, "audrey")
 	f := newField(t, shanghai)
 	p := f.places(shanghai, 1, insured(shanghai, 1, "郑一", "100.00"))[0]
-	p.cfg.Operators.None, p.cfg.Operators.File = false, filepath.Join(f.dir, "operators.json")
-	officers := []any{}
-	for _, c := range []*console{one, two} {
-		card, err := os.ReadFile(filepath.Join(c.home, "card.json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		officers = append(officers, map[string]any{"registration": jsonOf(card), "role": operator.RoleSecurity})
-	}
-	f.write(p.cfg.Operators.File, map[string]any{"officers": officers})
+	p.cfg.Operators.None, p.cfg.Operators.File = false, listed(f, one, two)
 	startAll(t, p)
 	server := httptest.NewServer(p.node.Admin())
 	defer server.Close()

@@ -19,7 +19,6 @@ import (
 	"gongji/federation"
 	"gongji/gateway/client"
 	"gongji/gateway/command"
-	"gongji/gateway/internal/operator"
 	"gongji/gateway/node"
 )
 
@@ -30,22 +29,6 @@ type staff struct {
 	officers  []*console
 	operators []*console
 	auditor   *console
-}
-
-// listed writes the first officers' file of both regions.
-func listed(f *field, officers ...*console) string {
-	f.t.Helper()
-	list := []any{}
-	for _, c := range officers {
-		card, err := os.ReadFile(filepath.Join(c.home, "card.json"))
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		list = append(list, map[string]any{"registration": jsonOf(card), "role": operator.RoleSecurity})
-	}
-	path := filepath.Join(f.dir, "operators.json")
-	f.write(path, map[string]any{"officers": list})
-	return path
 }
 
 // serves is the operators' listener of whatever node stands at a place.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"gongji/consensus"
+	"gongji/gateway/client"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/rotate"
 )
@@ -106,14 +107,11 @@ func (n *Node) answerRotation(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // rotationRefused is why an order was not carried out.
-type rotationRefused struct {
-	Code      string `json:"code"`
-	Message   string `json:"message"`
-	MessageZH string `json:"message_zh"`
-}
+type rotationRefused struct{ code, en, zh string }
 
 func (n *Node) refuseRotation(w http.ResponseWriter, r *http.Request, status int, why rotationRefused) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	n.writeJSON(w, r, why)
+	n.problem(w, r, &client.Problem{
+		Title: "The rotation was refused.", TitleZH: "密钥轮换请求被拒绝。", Status: status, Code: why.code,
+		Detail: why.en, DetailZH: why.zh, Retryable: status == http.StatusServiceUnavailable,
+	})
 }

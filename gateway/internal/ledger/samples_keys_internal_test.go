@@ -7,7 +7,9 @@ func keysCommands() []Command {
 	person, persons := samplePerson(), sampleBundle()
 	return []Command{
 		&Complete{
-			sampleRequest(), "p-1", true, time.Minute, []Offer{{"g-1", "110000", "not_found"}}, []byte("ticket"), &person, &persons,
+			sampleRequest(), "p-1", true, time.Minute,
+			[]Offer{{"g-1", "110000", "not_found"}},
+			[]byte("ticket"), &person, &persons,
 		},
 		&NameKeys{"token-1", "data-1", "evidence-1"},
 		&StartRotation{KeyToken, "token-2", []byte("probe"), "li"},
