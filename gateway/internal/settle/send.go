@@ -31,6 +31,20 @@ type lane struct {
 	progress time.Time // when the acks last moved, or nothing was unacked
 	ackBy    time.Time // an ack is to leave by then, alone if nothing carries it; zero: none is due
 	window   uint64    // how many messages may be under way, since something was sent again; 0: as many as there are
+	failure  string    // why the last parcel could not be made
+}
+
+// told logs why no parcel can be made, once for each reason: a region whose key was revoked fails at every heartbeat.
+func (l *lane) told(ctx context.Context, logger *slog.Logger, to federation.Region, err error) {
+	switch {
+	case err == nil && l.failure != "":
+		l.failure = ""
+		logger.LogAttrs(ctx, slog.LevelInfo, "parcels are made again", slog.String("peer", string(to)))
+	case err != nil && l.failure != err.Error():
+		l.failure = err.Error()
+		logger.LogAttrs(ctx, slog.LevelError, "no parcel can be made; it is tried on", slog.String("peer", string(to)),
+			slog.String("error", l.failure))
+	}
 }
 
 // resendWindow is how many messages are sent again to a peer whose acks do not move. When all that is under way is
@@ -62,13 +76,10 @@ func (t *term) send(ctx context.Context, p *peer) error {
 		}
 		for {
 			more, err := t.parcel(ctx, p, first, &l)
-			if err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				t.s.Logger.LogAttrs(ctx, slog.LevelError, "a parcel could not be made",
-					slog.String("peer", string(p.region)), slog.String("error", err.Error()))
+			if err != nil && ctx.Err() != nil {
+				return nil
 			}
+			l.told(ctx, t.s.Logger, p.region, err)
 			first = nil
 			if !more || err != nil {
 				break
