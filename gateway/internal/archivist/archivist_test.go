@@ -2,9 +2,9 @@ package archivist_test
 
 import (
 	"bytes"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -29,6 +29,9 @@ type region struct {
 	all  []*archivist.Archivist
 	who  regiontest.Person
 	n    int
+
+	platform *regiontest.Platform
+	alone    bool // the test itself says which nodes look
 }
 
 func begin(t *testing.T, act func(r *region)) {
@@ -43,16 +46,11 @@ func begin(t *testing.T, act func(r *region)) {
 		synctest.Wait() // every region has its leader
 		r := &region{Federation: f, t: t, sh: f.Regions[regiontest.Shanghai]}
 		for i, n := range r.sh.Nodes {
-			dir := filepath.Join(folder, string(rune('a'+i)))
-			a, err := archivist.New(archivist.Deps{
-				Region: regiontest.Shanghai, Log: n.Log, Ledger: n.Ledger, Sealer: r.sh.Sealer, Dir: dir, Keep: keep,
-				Node: dir, Nodes: len(r.sh.Nodes), Many: 1, Every: archivist.LookStandard, Now: time.Now,
-				Logger: n.Logger(), Audit: func(string, ...slog.Attr) {},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.dirs, r.all = append(r.dirs, dir), append(r.all, a)
+			r.dirs = append(r.dirs, filepath.Join(folder, string(rune('a'+i))))
+			r.all = append(r.all, r.archivist(n, r.dirs[i]))
+		}
+		if r.platform, err = r.sh.Platform(t.Context(), "hospital"); err != nil {
+			t.Fatal(err)
 		}
 		payer := regiontest.Employee(string(regiontest.Beijing), "王建国", 1, 1_000_000)
 		r.who = regiontest.Resident(string(regiontest.Beijing), "王小明", 2)
@@ -67,22 +65,45 @@ func begin(t *testing.T, act func(r *region)) {
 	})
 }
 
+// archivist is that of a node, as its process begins.
+func (r *region) archivist(n *regiontest.Node, dir string) *archivist.Archivist {
+	r.t.Helper()
+	a, err := archivist.New(archivist.Deps{
+		Region: regiontest.Shanghai, Log: n.Log, Ledger: n.Ledger, Sealer: r.sh.Sealer, Dir: dir, Keep: keep,
+		Node: filepath.Base(dir), Nodes: len(r.sh.Nodes), Many: 1, Every: archivist.LookStandard, Now: time.Now,
+		Logger: n.Logger(), Audit: n.Note,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return a
+}
+
 // day lets a payment be made and time pass, and every node look as often as it takes.
 func (r *region) day() {
 	r.t.Helper()
 	r.n++
-	if _, err := r.sh.Pay(r.t.Context(), r.who, string(rune('a'+r.n)), money.Amount(1000).String()); err != nil {
+	f := r.sh.PaymentRequest(r.who, string(rune('a'+r.n)), money.Amount(1000).String())
+	key, err := r.platform.Request("POST", "/v1/payments", []byte(f.VisitID))
+	if err == nil {
+		_, _, err = r.sh.Desk.CreatePayment(r.t.Context(), key, f)
+	}
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	<-time.After(keep + time.Second)
 	synctest.Wait()
-	r.look()
+	if !r.alone {
+		r.look()
+	}
 }
 
-func (r *region) look() {
+func (r *region) look() { r.lookAt(r.all...) }
+
+func (r *region) lookAt(some ...*archivist.Archivist) {
 	r.t.Helper()
 	for range 3 {
-		for _, a := range r.all {
+		for _, a := range some {
 			if err := a.Look(r.t.Context()); err != nil {
 				r.t.Fatal(err)
 			}
@@ -122,21 +143,46 @@ func TestArchives(t *testing.T) {
 		for range 3 {
 			r.day()
 		}
-		for _, name := range []string{evidence.ArchiveName(1), evidence.ArchiveName(2), evidence.SealName(1)} {
-			if len(r.file(0, name)) == 0 || !bytes.Equal(r.file(0, name), r.file(1, name)) {
-				t.Errorf("%s differs between nodes", name)
-			}
+		for _, name := range r.same() {
 			if strings.Contains(string(r.file(0, name)), r.who.Identity().Number) {
 				t.Errorf("a person stands in %s", name)
 			}
 		}
 		report, err := r.verify(r.dirs[0], nil)
-		if err != nil || report.First != 1 || report.Last < 2 || report.Records == 0 || report.Signatures == 0 {
+		if err != nil || report.First != 1 || report.Last < 2 || report.Records == 0 || report.Signatures == 0 ||
+			report.Requests == 0 {
 			t.Fatalf("%+v, %v", report, err)
 		}
 		r.forgotten()
 		r.damaged(report.Last)
 	})
+}
+
+// same compares the folders of all nodes, byte for byte, and returns the names in them.
+func (r *region) same() []string {
+	r.t.Helper()
+	var names []string
+	for i := range r.dirs {
+		list, err := os.ReadDir(r.dirs[i])
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		var here []string
+		for _, e := range list {
+			here = append(here, e.Name())
+			if !bytes.Equal(r.file(i, e.Name()), r.file(0, e.Name())) {
+				r.t.Errorf("%s differs between nodes", e.Name())
+			}
+		}
+		if i > 0 && !slices.Equal(here, names) {
+			r.t.Errorf("node %d has %q, the first %q", i, here, names)
+		}
+		names = here
+	}
+	if len(names) < 6 { // two archives, each with seal and index
+		r.t.Errorf("only %q", names)
+	}
+	return names
 }
 
 // forgotten: the state has nothing of the first archive any more.
