@@ -14,14 +14,16 @@ import (
 )
 
 // BlockLines is how many lines a file of the archive has at least: it ends with the first checkpoint behind them, so
-// that each file is signed to its last line, and every node writes the same files.
+// that each file is signed to its last line, and every node writes the same files. Where no checkpoint stands within
+// blockTimes as many, since nothing could be signed for long, the file ends there without one: the next files follow it
+// by their digests, and the first checkpoint behind signs them all.
 const BlockLines = 4096
 
 // forgetStep is how many lines one command takes out of the state.
 const forgetStep = 4096
 
-// blockMax bounds the lines that are read for one file: without a signing key no checkpoint ends a block.
-const blockMax = 16 * BlockLines
+// blockTimes bounds the lines of one file, and what is read for it at once.
+const blockTimes = 16
 
 // Archive is a node's folder of audit files. Every node keeps its own and never removes a file.
 type Archive struct {
@@ -104,7 +106,8 @@ func (a *Auditor) head(ctx context.Context) (ledger.AuditHead, error) {
 	return head, err
 }
 
-// block reads the block that begins with a number; nil when it is not complete yet.
+// block reads the block that begins with a number; nil when it is not complete yet. Where it ends depends on nothing but
+// the checkpoints, of which none is ever made behind a newer one: so every node ends it at the same line.
 func (a *Auditor) block(ctx context.Context, first uint64, before auditlog.Digest, signed uint64) (*block, error) {
 	full := first + a.deps.Archive.min() - 1
 	if signed < full {
@@ -122,19 +125,23 @@ func (a *Auditor) block(ctx context.Context, first uint64, before auditlog.Diges
 			end = p.Number
 			return p.Number < full
 		})
+		if most := first + blockTimes*a.deps.Archive.min() - 1; end > most {
+			delete(b.checkpoints, end)
+			end = most
+		}
 		if failed != nil || end < full {
 			return failed
 		}
 		return v.AuditLines(first, func(e *auditlog.Entry) bool {
 			b.entries = append(b.entries, *e)
-			return e.Number < end && len(b.entries) < blockMax
+			return e.Number < end
 		})
 	})
 	if err != nil || len(b.entries) == 0 {
 		return nil, err
 	}
 	if b.entries[0].Number != first || b.last().Number != end {
-		return nil, nil //nolint:nilnil // somebody has just taken it out of the state, or it is longer than a file may be
+		return nil, nil //nolint:nilnil // somebody has just taken it out of the state
 	}
 	return b, nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,8 @@ type group struct {
 	// fate decides what becomes of the next command: it is applied or not, and the proposer is told an error or none.
 	fate func(c ledger.Command) (applied bool, err error)
 	now  func() time.Time
+	// unsigned is why nothing can be signed; nil: it can.
+	unsigned error
 }
 
 func (g *group) Propose(_ context.Context, command []byte) ([]byte, error) {
@@ -125,7 +128,7 @@ func (g *group) join(t *testing.T, node string, log auditor.Log, archive *audito
 	a, err := auditor.New(auditor.Deps{
 		Region: "110000", Node: node, Log: log, Ledger: g.ledger, Now: time.Now, Archive: archive,
 		Random: func(b []byte) { batch++; b[0] = batch },
-		Sign:   func([]byte) (string, []byte, error) { return "sign-1", []byte("signature"), nil },
+		Sign:   func([]byte) (string, []byte, error) { return "sign-1", []byte("signature"), g.unsigned },
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -269,6 +272,47 @@ func TestArchive(t *testing.T) {
 		report := verify(t, leads)
 		if report.First != 1 || report.Last+1 < left[0].Number || report.Unsigned() != 0 {
 			t.Errorf("%+v, and the state goes on at %d", report, left[0].Number)
+		}
+	})
+	if fmt.Sprint(read(t, leads)) != fmt.Sprint(read(t, follows)) {
+		t.Error("two nodes wrote different files")
+	}
+}
+
+// TestArchiveAfterTrouble: lines that nothing could sign for long become files all the same, of a bounded length, when
+// the first checkpoint covers them: they verify as one log, are equal on every node, and leave the state.
+func TestArchiveAfterTrouble(t *testing.T) {
+	t.Parallel()
+	leads, follows := filepath.Join(t.TempDir(), "audit"), filepath.Join(t.TempDir(), "audit")
+	synctest.Test(t, func(t *testing.T) {
+		g := &group{lead: true, unsigned: errors.New("the key's file cannot be read")}
+		a, stop := begin(t, g, &auditor.Archive{Dir: leads, Keep: time.Hour, Min: 10})
+		defer stop()
+		_, end := g.join(t, "n2", follower{g}, &auditor.Archive{Dir: follows, Keep: time.Hour, Min: 10})
+		defer end()
+		for i := range 10 {
+			for j := range 50 {
+				a.Note(t.Context(), "impersonation", slog.Int("n", 50*i+j))
+			}
+			time.Sleep(8 * time.Second)
+		}
+		if files := read(t, leads); len(files) != 0 || len(g.entries(t)) < 500 {
+			t.Fatalf("%d files without any signature, %d lines", len(files), len(g.entries(t)))
+		}
+		g.mu.Lock()
+		g.unsigned = nil
+		g.mu.Unlock()
+		time.Sleep(2 * time.Hour)
+		files := read(t, leads)
+		for name, text := range files {
+			if n := strings.Count(text, "\n"); n > 162 { // 160 lines, head and checkpoint
+				t.Errorf("%s has %d rows", name, n)
+			}
+		}
+		left := g.entries(t)
+		report := verify(t, leads)
+		if len(files) < 3 || len(left) > 200 || report.First != 1 || report.Last < 300 {
+			t.Errorf("%d files, %d lines are left in the state, %+v", len(files), len(left), report)
 		}
 	})
 	if fmt.Sprint(read(t, leads)) != fmt.Sprint(read(t, follows)) {
