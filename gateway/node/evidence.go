@@ -2,17 +2,23 @@ package node
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"gongji/consensus"
 	"gongji/federation"
 	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/archivist"
 	"gongji/gateway/internal/evidence"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/payment"
+	"gongji/gateway/internal/policy"
 )
 
 // evidenceFolder is where the archives of evidence stand, below the node's own folder.
@@ -52,6 +58,7 @@ func (n *Node) evidenceRoutes() []adminRoute {
 	return []adminRoute{
 		{pattern: "GET /admin/v1/evidence", needs: dutyAudit, handler: n.adminEvidence},
 		{pattern: "GET /admin/v1/trace", needs: dutyObserve, handler: n.adminTrace},
+		{pattern: "GET /admin/v1/archives", needs: dutyObserve, handler: n.adminArchives},
 	}
 }
 
@@ -63,14 +70,17 @@ func (n *Node) adminEvidence(w http.ResponseWriter, r *http.Request) {
 		subject, _ = payment.OfHold(h)
 	}
 	if subject == "" {
-		http.Error(w, "payment, hold, grant or mandate is needed", http.StatusBadRequest)
+		n.adminProblem(w, r, policy.CodeInvalidRequest, "payment, hold, grant or mandate is needed.",
+			"需要 payment、hold、grant 或 mandate 之一。")
 		return
 	}
+	n.audited(r.Context(), "evidence_read", slog.String("operator", callerOf(r.Context()).name),
+		slog.String("object", subject), slog.String("opening", q.Get("opening")))
 	bundle, err := n.desk.EvidenceOf(r.Context(), subject, q.Get("opening") == "true", func(v ledger.View) (bool, error) {
 		return v.Known(subject)
 	})
 	if err != nil {
-		refusedBy(w, err)
+		n.refusedBy(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -85,17 +95,69 @@ func (n *Node) adminTrace(w http.ResponseWriter, r *http.Request) {
 	}
 	trace, err := n.desk.TraceAnywhere(r.Context(), id)
 	if err != nil {
-		refusedBy(w, err)
+		n.refusedBy(w, r, err)
 		return
 	}
 	n.writeJSON(w, r, trace)
 }
 
 // refusedBy answers an operator with the desk's refusal.
-func refusedBy(w http.ResponseWriter, err error) {
-	if e, ok := errors.AsType[*api.Error](err); ok {
-		http.Error(w, string(e.Code), e.Code.Status())
+func (n *Node) refusedBy(w http.ResponseWriter, r *http.Request, err error) {
+	code, refused := policy.CodeNoLeader, &api.Error{}
+	if errors.As(err, &refused) {
+		code = refused.Code
+	} else {
+		n.deps.Logger.LogAttrs(r.Context(), slog.LevelError, "evidence could not be read", slog.String("error", err.Error()))
+	}
+	n.adminProblem(w, r, code, "", "")
+}
+
+// archivesMax bounds one answer of adminArchives; the next one begins with from.
+const archivesMax = 1000
+
+// archiveView is an archive as operators see it.
+type archiveView struct {
+	No      uint64    `json:"no"`
+	Since   time.Time `json:"since"`
+	Cut     time.Time `json:"cut"`
+	Sealed  bool      `json:"sealed"`
+	Entries uint64    `json:"entries"`
+	Digest  string    `json:"digest"`
+	InState bool      `json:"in_state"` // the state has it whole
+	Here    bool      `json:"here"`     // its file stands on the disk of the node that was asked
+}
+
+// adminArchives lists the archives, and how far each node said that its disk has come.
+func (n *Node) adminArchives(w http.ResponseWriter, r *http.Request) {
+	from, err := strconv.ParseUint(cmp.Or(r.URL.Query().Get("from"), "0"), 10, 64)
+	if err != nil {
+		n.adminProblem(w, r, policy.CodeInvalidRequest, "from is the number of an archive.", "from 应为档案编号。")
 		return
 	}
-	http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	out := struct {
+		Archives []archiveView     `json:"archives"`
+		Nodes    map[string]uint64 `json:"nodes"`
+	}{Archives: []archiveView{}}
+	err = n.log.Read(r.Context(), func(rd consensus.Reader) error {
+		v := n.ledger.View(rd)
+		var failed error
+		if out.Nodes, failed = v.ArchiveHolders(); failed != nil {
+			return failed
+		}
+		return v.Archives(from, func(a *ledger.ArchiveRecord) bool {
+			out.Archives = append(out.Archives, archiveView{
+				a.No, a.Since, a.Cut, a.Sealed(), a.Entries, hex.EncodeToString(a.Digest[:]), !a.Gone && !a.Dropping, false,
+			})
+			return len(out.Archives) < archivesMax
+		})
+	})
+	if err != nil {
+		n.refusedBy(w, r, err)
+		return
+	}
+	for i := range out.Archives {
+		_, missing := os.Stat(filepath.Join(n.archiveDir(), evidence.ArchiveName(out.Archives[i].No)))
+		out.Archives[i].Here = missing == nil
+	}
+	n.writeJSON(w, r, out)
 }
