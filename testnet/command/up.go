@@ -96,7 +96,7 @@ func (u *up) play(ctx context.Context, s streams, dir string, report *upReport) 
 	if err != nil {
 		return err
 	}
-	failed := u.tell(ctx, s, session, report)
+	failed := u.tell(ctx, s, session, dir, report)
 	if failed != nil {
 		report.Error = failed.Error()
 	}
@@ -114,7 +114,9 @@ func (u *up) play(ctx context.Context, s streams, dir string, report *upReport) 
 	return goOn(s.out, session)
 }
 
-func (u *up) tell(ctx context.Context, s streams, session topology.Session, report *upReport) error {
+func (u *up) tell(
+	ctx context.Context, s streams, session topology.Session, dir string, report *upReport,
+) error {
 	if !u.Quiet {
 		regions := story.Regions{}
 		for code, c := range clients(session) {
@@ -123,6 +125,9 @@ func (u *up) tell(ctx context.Context, s streams, session topology.Session, repo
 		told, err := story.Tell(ctx, regions, s.out, time.Now())
 		report.Story = &told
 		if err != nil {
+			return err
+		}
+		if err := prove(ctx, s.out, session, dir, &told); err != nil {
 			return err
 		}
 		if _, err := fmt.Fprintln(s.out, "\n── The books of all three regions 对账"); err != nil {

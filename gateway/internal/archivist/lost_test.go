@@ -10,17 +10,17 @@ import (
 	"gongji/gateway/internal/ledger"
 )
 
-// archive is the state's record of an archive.
-func (r *region) archive(no uint64) *ledger.ArchiveRecord {
+// archive is the state's record of the first archive.
+func (r *region) archive() *ledger.ArchiveRecord {
 	r.t.Helper()
 	var a *ledger.ArchiveRecord
 	err := r.sh.View(func(v ledger.View) error {
 		var err error
-		a, err = v.Archive(no)
+		a, err = v.Archive(1)
 		return err
 	})
 	if err != nil || a == nil {
-		r.t.Fatalf("archive %d: %v, %v", no, a, err)
+		r.t.Fatalf("%v, %v", a, err)
 	}
 	return a
 }
@@ -34,7 +34,7 @@ func TestLostDisk(t *testing.T) {
 		r.lookAt(r.all[0]) // the followers' disks take nothing
 		r.day()
 		r.lookAt(r.all[0])
-		if a := r.archive(1); !a.Sealed() || a.Gone || a.Dropping {
+		if a := r.archive(); !a.Sealed() || a.Gone || a.Dropping {
 			r.t.Fatalf("the leader alone has the file, and the state dropped it: %+v", a)
 		}
 		if _, err := r.sh.Put(r.t.Context(), &ledger.DropArchive{No: 1, Need: 2}); err == nil {
@@ -42,7 +42,7 @@ func TestLostDisk(t *testing.T) {
 		}
 		r.lookAt(r.all[1])
 		r.lookAt(r.all[0])
-		if a := r.archive(1); !a.Gone {
+		if a := r.archive(); !a.Gone {
 			r.t.Fatalf("two of three have the file, and the state still has it: %+v", a)
 		}
 		if err := os.RemoveAll(r.dirs[0]); err != nil {
@@ -62,7 +62,7 @@ func TestNewDisk(t *testing.T) {
 		r.alone = true
 		r.day()
 		r.lookAt(r.all[2], r.all[0], r.all[2]) // sealed, and within the days that it is kept
-		if a := r.archive(1); !a.Sealed() || a.Gone {
+		if a := r.archive(); !a.Sealed() || a.Gone {
 			r.t.Fatalf("%+v", a)
 		}
 		name := filepath.Join(r.dirs[2], evidence.ArchiveName(1))
@@ -75,7 +75,8 @@ func TestNewDisk(t *testing.T) {
 		if string(r.file(2, evidence.ArchiveName(1))) != string(good) {
 			r.t.Error("a damaged file was left")
 		}
-		if told := strings.Join(r.sh.Nodes[2].Audits.List(), "\n"); !strings.Contains(told, "archive_differs archive=1 reason=file") {
+		told := strings.Join(r.sh.Nodes[2].Audits.List(), "\n")
+		if !strings.Contains(told, "archive_differs archive=1 reason=file") {
 			r.t.Errorf("nobody was told: %s", told)
 		}
 		if err := os.RemoveAll(r.dirs[2]); err != nil {
@@ -87,7 +88,7 @@ func TestNewDisk(t *testing.T) {
 		}
 		r.day()
 		r.lookAt(r.all[0], r.all[1]) // dropped, while the third node has nothing
-		if a := r.archive(1); !a.Gone {
+		if a := r.archive(); !a.Gone {
 			r.t.Fatalf("%+v", a)
 		}
 		if err := os.RemoveAll(r.dirs[2]); err != nil {

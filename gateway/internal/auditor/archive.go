@@ -106,8 +106,8 @@ func (a *Auditor) head(ctx context.Context) (ledger.AuditHead, error) {
 	return head, err
 }
 
-// block reads the block that begins with a number; nil when it is not complete yet. Where it ends depends on nothing but
-// the checkpoints, of which none is ever made behind a newer one: so every node ends it at the same line.
+// block reads the block that begins with a number; nil when it is not complete yet. Where it ends depends on nothing
+// but the checkpoints, of which none is ever made behind a newer one: so every node ends it at the same line.
 func (a *Auditor) block(ctx context.Context, first uint64, before auditlog.Digest, signed uint64) (*block, error) {
 	full := first + a.deps.Archive.min() - 1
 	if signed < full {

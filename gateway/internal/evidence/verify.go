@@ -2,10 +2,12 @@ package evidence
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gongji/federation"
@@ -134,7 +136,11 @@ func (v *Verifier) Verify(data []byte) (*Report, error) {
 	if len(b.Missing) > 0 {
 		x.out.Doubts = append(x.out.Doubts, incomplete(b))
 	}
-	slices.SortStableFunc(x.out.Lines, func(a, c Line) int { return a.Time.Compare(c.Time) })
+	// A ticket stands in the bundle and in the hold requests that show it: it is said once.
+	slices.SortFunc(x.out.Lines, func(a, c Line) int {
+		return cmp.Or(a.Time.Compare(c.Time), strings.Compare(a.EN, c.EN))
+	})
+	x.out.Lines = slices.CompactFunc(x.out.Lines, func(a, c Line) bool { return a.Time.Equal(c.Time) && a.EN == c.EN })
 	return x.out, nil
 }
 
