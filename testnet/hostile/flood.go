@@ -46,7 +46,7 @@ func FloodKinds() []string {
 
 // Sizes of a flood.
 const (
-	floodEvery  = 20 * time.Millisecond // one write for each lane
+	floodEvery  = 100 * time.Millisecond // one write for each lane: the regions are to be measured, not the broker
 	noiseSize   = 2048
 	perParcel   = 8 // messages of a parcel of look-ups or captures
 	poolMax     = 60_000
