@@ -24,7 +24,7 @@ func (p *place) bring(doc, kind string) (int, string) {
 }
 
 // shanghaiFrom is Shanghai's document from a day, with a share of its own.
-func shanghaiFrom(t *testing.T, day policy.Date, share string) string {
+func shanghaiFrom(t testing.TB, day policy.Date, share string) string {
 	t.Helper()
 	doc, err := rulebook.Document(string(shanghai))
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 // console is the command line of one operator at one machine.
 type console struct {
-	t    *testing.T
+	t    testing.TB
 	home string
 	name string
 }
@@ -50,7 +50,7 @@ func (c *console) factors() []string {
 	}
 }
 
-func newConsole(t *testing.T, name string) *console {
+func newConsole(t testing.TB, name string) *console {
 	t.Helper()
 	c := &console{t: t, home: t.TempDir(), name: name}
 	for file, text := range map[string]string{"wrap": "the wrapping of " + name, "word": "the word of " + name} {
@@ -121,7 +121,7 @@ func TestCommandLine(t *testing.T) { //nolint:paralleltest // the folder of sess
 }
 
 // prove exports the log and verifies it, whole and spoilt.
-func prove(t *testing.T, f *field, audrey *console, at func(...string) []string) {
+func prove(t testing.TB, f *field, audrey *console, at func(...string) []string) {
 	t.Helper()
 	directory, whole := filepath.Join(f.dir, "directory.json"), ""
 	until(t, "the region has signed its log", func() bool {

@@ -40,7 +40,7 @@ func (d *desk) says(want error, text string, args ...string) string {
 }
 
 // desks seats operators at the listener of a region, logged in; the first two are its officers.
-func desks(t *testing.T, p *place, names ...string) []*desk {
+func desks(t testing.TB, p *place, names ...string) []*desk {
 	t.Helper()
 	var all []*desk
 	for _, name := range names {
@@ -132,7 +132,7 @@ func TestConsole(t *testing.T) { //nolint:paralleltest // the folder of sessions
 }
 
 // consoleOfKeys looks at the keys, rotates one and destroys another.
-func consoleOfKeys(t *testing.T, one, two, li *desk, old string) {
+func consoleOfKeys(t testing.TB, one, two, li *desk, old string) {
 	t.Helper()
 	one.says(nil, `"`+old+`" evidence may be destroyed`, "keyring", "list")
 	li.says(command.ErrRefused, "forbidden", "keyring", "list")
@@ -170,7 +170,7 @@ func consoleOfKeys(t *testing.T, one, two, li *desk, old string) {
 }
 
 // consoleOfPlatforms registers a key by two and revokes it by one.
-func consoleOfPlatforms(t *testing.T, one, two, li *desk) {
+func consoleOfPlatforms(t testing.TB, one, two, li *desk) {
 	t.Helper()
 	key := newCaller(t, "k-hospital")
 	register := []string{

@@ -49,7 +49,7 @@ func TestCoreDump(t *testing.T) {
 }
 
 // dumped starts a process that holds a stopped node's log and state, and hunts in its dump.
-func (m *told) dumped(t *testing.T, c config.Config) {
+func (m *told) dumped(t testing.TB, c config.Config) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHoldOpen$", "-test.v")
 	cmd.Env = append(os.Environ(), holderDir+"="+c.DataDir)

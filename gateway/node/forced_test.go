@@ -33,7 +33,7 @@ type forced struct {
 	hold    string
 }
 
-func newForced(t *testing.T) *forced {
+func newForced(t testing.TB) *forced {
 	t.Helper()
 	f := newField(t, beijing, shanghai)
 	payer, child := insured(shanghai, 911, "郑一", "5000.00"), insured(beijing, 912, "郑二", "0.00")
@@ -72,7 +72,7 @@ func (c *forced) release(who *member) (string, string) {
 }
 
 // account is what the payer's home has of the payer's account and of the hold.
-func (c *forced) account(t *testing.T) (client.AuditAccount, client.AuditHold) {
+func (c *forced) account(t testing.TB) (client.AuditAccount, client.AuditHold) {
 	t.Helper()
 	var account client.AuditAccount
 	var held client.AuditHold
@@ -94,7 +94,7 @@ func (c *forced) account(t *testing.T) (client.AuditAccount, client.AuditHold) {
 
 // jump puts the clocks forward beyond the decision: all sessions are over by then, no leader stamps anything, and an
 // operator's session of before is good for acknowledging the jump and for nothing that changes money.
-func (c *forced) jump(t *testing.T) {
+func (c *forced) jump(t testing.TB) {
 	t.Helper()
 	li := c.people["li"]
 	old := *li
@@ -120,7 +120,7 @@ func (c *forced) jump(t *testing.T) {
 	c.sh.want(li, http.MethodPost, "/admin/v1/acts/"+id+"/reject", `{"digest":"`+digest+`"}`, http.StatusOK)
 }
 
-func (c *forced) refused(t *testing.T, who *member, id, digest string, status int) {
+func (c *forced) refused(t testing.TB, who *member, id, digest string, status int) {
 	t.Helper()
 	c.sh.want(who, http.MethodPost, "/admin/v1/acts/"+id+"/approve", `{"digest":"`+digest+`"}`, status)
 	if _, held := c.account(t); held.State != "in_doubt" {
@@ -168,7 +168,7 @@ func TestForcedRelease(t *testing.T) {
 }
 
 // learns has the origin come back: it decided to take the money, and hears that it was given back.
-func (c *forced) learns(t *testing.T) {
+func (c *forced) learns(t testing.TB) {
 	t.Helper()
 	c.f.bus.Mend(federation.Lane{From: beijing, To: shanghai})
 	startAll(t, c.bj)
@@ -189,7 +189,7 @@ func (c *forced) learns(t *testing.T) {
 }
 
 // told looks at the audit log of the payer's home: who, in which order.
-func (c *forced) told(t *testing.T) {
+func (c *forced) told(t testing.TB) {
 	t.Helper()
 	var got []string
 	for _, l := range c.sh.lines(c.people["audrey"], func(l *auditlog.Line) bool {

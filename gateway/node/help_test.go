@@ -40,7 +40,7 @@ const (
 const patience = time.Minute
 
 // until waits for a condition.
-func until(t *testing.T, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -75,14 +75,14 @@ func (o *output) bytes() []byte {
 
 // field is a federation whose regions are nodes on this machine's disk, with a bus in memory.
 type field struct {
-	t    *testing.T
+	t    testing.TB
 	keys *regiontest.Federation
 	bus  *membus.Bus
 	dir  string
 	log  *output
 }
 
-func newField(t *testing.T, codes ...federation.Region) *field {
+func newField(t testing.TB, codes ...federation.Region) *field {
 	t.Helper()
 	keys, err := regiontest.New(regiontest.Config{Absent: codes})
 	if err != nil {
@@ -202,7 +202,7 @@ func (p *place) start() {
 }
 
 // startAll starts nodes and waits until they are ready.
-func startAll(t *testing.T, places ...*place) {
+func startAll(t testing.TB, places ...*place) {
 	t.Helper()
 	for _, p := range places {
 		p.start()
@@ -232,7 +232,7 @@ func (a asking) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // ask makes a client of the nodes of a region.
-func ask(t *testing.T, places ...*place) *client.Client {
+func ask(t testing.TB, places ...*place) *client.Client {
 	t.Helper()
 	var nodes []string
 	for _, p := range places {

@@ -22,7 +22,7 @@ func person(code federation.Region, p config.Person) client.Person {
 }
 
 // grant makes a grant at the payer's home.
-func (m *household) grant(t *testing.T, at *client.Client, payer client.Person) string {
+func (m *household) grant(t testing.TB, at *client.Client, payer client.Person) string {
 	t.Helper()
 	text, err := at.Commitment(t.Context())
 	if err != nil {
@@ -52,7 +52,7 @@ func (m *household) bill(visit string) client.PaymentRequest {
 }
 
 // live makes grants, an order, quotes and payments, captured and released.
-func (m *household) live(t *testing.T) {
+func (m *household) live(t testing.TB) {
 	t.Helper()
 	ctx := t.Context()
 	m.grant(t, m.sh, m.payer)

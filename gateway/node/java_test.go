@@ -15,11 +15,11 @@ import (
 
 // java runs the example for Java platforms.
 type java struct {
-	t         *testing.T
+	t         testing.TB
 	dir, libs string
 }
 
-func newJava(t *testing.T) java {
+func newJava(t testing.TB) java {
 	t.Helper()
 	example, err := filepath.Abs("../../examples/java")
 	if err != nil {

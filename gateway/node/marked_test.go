@@ -28,7 +28,7 @@ type told struct {
 
 // tell brings two regions of three nodes up, in which premiums are collected all year and archives of evidence are cut
 // often. Every answer is hunted in.
-func tell(t *testing.T) *told {
+func tell(t testing.TB) *told {
 	t.Helper()
 	f := newField(t, beijing, shanghai)
 	cast := marked.NewCast(string(shanghai), string(beijing))
@@ -51,7 +51,7 @@ func tell(t *testing.T) *told {
 }
 
 // allYear writes Beijing's rules with a season without end.
-func allYear(t *testing.T, dir string) string {
+func allYear(t testing.TB, dir string) string {
 	t.Helper()
 	rules, err := os.ReadFile("../internal/rulebook/regions/110000.yaml")
 	if err != nil {
@@ -69,7 +69,7 @@ func allYear(t *testing.T, dir string) string {
 }
 
 // listening is a client whose answers are hunted in.
-func (m *told) listening(t *testing.T, places []*place) *client.Client {
+func (m *told) listening(t testing.TB, places []*place) *client.Client {
 	t.Helper()
 	var nodes []string
 	for _, p := range places {
@@ -142,7 +142,7 @@ func TestNoClearIdentity(t *testing.T) {
 }
 
 // asked hunts in what a node tells its operators.
-func (m *told) asked(t *testing.T, p *place) {
+func (m *told) asked(t testing.TB, p *place) {
 	t.Helper()
 	m.hunt.Look("metrics", p.cfg.NodeID, p.get("/metrics"))
 	for _, path := range []string{
@@ -172,7 +172,7 @@ func (p *place) sealed() int {
 }
 
 // rotate replaces the keys of tokens and of sealed persons of both regions; payments go on.
-func (m *told) rotate(t *testing.T) {
+func (m *told) rotate(t testing.TB) {
 	t.Helper()
 	for _, use := range []string{"token", "data"} {
 		for _, p := range []*place{m.nodes[0], m.nodes[3]} {

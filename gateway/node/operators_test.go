@@ -25,7 +25,7 @@ type member struct {
 	token      string
 }
 
-func newPerson(t *testing.T, name string) *member {
+func newPerson(t testing.TB, name string) *member {
 	t.Helper()
 	suite := emm.New()
 	key, err := suite.Generate()
@@ -128,7 +128,7 @@ func (p *place) want(who *member, method, path, body string, status int) []byte 
 }
 
 // staffed is a node whose listener asks who one is, and its people.
-func staffed(t *testing.T) (*place, map[string]*member) {
+func staffed(t testing.TB) (*place, map[string]*member) {
 	t.Helper()
 	f := newField(t, shanghai)
 	p := f.places(shanghai, 1, insured(shanghai, 1, "郑一", "100.00"))[0]

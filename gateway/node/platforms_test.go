@@ -23,13 +23,13 @@ import (
 
 // caller is a platform with a key of its own.
 type caller struct {
-	t   *testing.T
+	t   testing.TB
 	id  string
 	key crypto.Private
 	n   int
 }
 
-func newCaller(t *testing.T, id string) *caller {
+func newCaller(t testing.TB, id string) *caller {
 	t.Helper()
 	key, err := emm.New().Generate()
 	if err != nil {

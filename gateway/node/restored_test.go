@@ -24,7 +24,7 @@ import (
 
 // staff are the officers and operators of a region at their machines; url is its operators' listener.
 type staff struct {
-	t         *testing.T
+	t         testing.TB
 	url       string
 	officers  []*console
 	operators []*console
@@ -189,7 +189,7 @@ func (s *staff) state(payment string) string {
 	}
 }
 
-func newKin(t *testing.T) *kin {
+func newKin(t testing.TB) *kin {
 	t.Helper()
 	f := newField(t, beijing, shanghai)
 	father, aunt := insured(beijing, 931, "司徒丙", "5000.00"), insured(shanghai, 932, "上官丁", "5000.00")

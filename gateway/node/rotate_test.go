@@ -23,7 +23,7 @@ import (
 
 // issuing issues the regions' certificates in a test.
 type issuing struct {
-	t      *testing.T
+	t      testing.TB
 	f      *field
 	issuer *cert.Issuer
 	terms  cert.Terms
@@ -134,7 +134,7 @@ type paying struct {
 	stop func() // waits
 }
 
-func pay(t *testing.T, sh *client.Client, bill func(visit string) client.PaymentRequest) *paying {
+func pay(t testing.TB, sh *client.Client, bill func(visit string) client.PaymentRequest) *paying {
 	t.Helper()
 	p := &paying{}
 	stopping := make(chan struct{})
@@ -169,7 +169,7 @@ func pay(t *testing.T, sh *client.Client, bill func(visit string) client.Payment
 }
 
 // more waits for so many payments more.
-func (p *paying) more(t *testing.T, n int64) {
+func (p *paying) more(t testing.TB, n int64) {
 	t.Helper()
 	from := p.done.Load()
 	until(t, fmt.Sprintf("%d more payments are made", n), func() bool { return t.Failed() || p.done.Load() >= from+n })

@@ -27,7 +27,7 @@ import (
 )
 
 // freePort is one that nobody had a moment ago.
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +49,7 @@ func (f *field) serving(people ...config.Person) *place {
 	return p
 }
 
-func fetch(t *testing.T, c *http.Client, method, url string) (int, []byte) {
+func fetch(t testing.TB, c *http.Client, method, url string) (int, []byte) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, http.NoBody)
 	if err != nil {
@@ -142,7 +142,7 @@ type authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T, dir string) *authority {
+func newAuthority(t testing.TB, dir string) *authority {
 	t.Helper()
 	a := &authority{dir: dir}
 	var err error
@@ -164,7 +164,7 @@ func newAuthority(t *testing.T, dir string) *authority {
 	return a
 }
 
-func (a *authority) write(t *testing.T, name, kind string, der []byte) string {
+func (a *authority) write(t testing.TB, name, kind string, der []byte) string {
 	t.Helper()
 	path := filepath.Join(a.dir, name)
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
@@ -174,7 +174,7 @@ func (a *authority) write(t *testing.T, name, kind string, der []byte) string {
 }
 
 // issue writes a certificate and its key and returns their files.
-func (a *authority) issue(t *testing.T, name string) (string, string) {
+func (a *authority) issue(t testing.TB, name string) (string, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -39,13 +39,13 @@ const (
 
 // tlcpAuthority issues SM2 certificates for TLCP.
 type tlcpAuthority struct {
-	t    *testing.T
+	t    testing.TB
 	cert *gmx509.Certificate
 	key  *sm2.PrivateKey
 	next int64
 }
 
-func newTLCPAuthority(t *testing.T) *tlcpAuthority {
+func newTLCPAuthority(t testing.TB) *tlcpAuthority {
 	t.Helper()
 	a := &tlcpAuthority{t: t}
 	a.cert, a.key, _ = a.make("tlcp ca", gmx509.KeyUsageCertSign, true)
@@ -112,7 +112,7 @@ func clientOf(r *http.Request) *gmx509.Certificate {
 
 // tlcpFront ends TLCP (double certificates, the client's too) and hands on over mutual TLS 1.3, with the subject and
 // the digest of the client's certificate, which the client cannot say itself: what docs/tlcp.md asks of a front.
-func tlcpFront(t *testing.T, a *tlcpAuthority, gateway string, to *tls.Config) string {
+func tlcpFront(t testing.TB, a *tlcpAuthority, gateway string, to *tls.Config) string {
 	t.Helper()
 	l, err := gmtls.Listen("tcp", "127.0.0.1:0", &gmtls.Config{
 		GMSupport: &gmtls.GMSupport{}, ClientAuth: gmtls.RequireAndVerifyClientCert, ClientCAs: a.pool(),
@@ -160,7 +160,7 @@ func tlcpFront(t *testing.T, a *tlcpAuthority, gateway string, to *tls.Config) s
 }
 
 // askTLCP sends one request over TLCP and returns the status line's code and the body.
-func askTLCP(t *testing.T, front string, c *gmtls.Config, request string) (string, error) {
+func askTLCP(t testing.TB, front string, c *gmtls.Config, request string) (string, error) {
 	t.Helper()
 	conn, err := gmtls.Dial("tcp", front, c)
 	if err != nil {
@@ -185,7 +185,7 @@ type fronted struct {
 	mine, other gmtls.Certificate
 }
 
-func newFronted(t *testing.T) fronted {
+func newFronted(t testing.TB) fronted {
 	t.Helper()
 	f := newField(t, shanghai)
 	p := f.serving()

@@ -13,11 +13,11 @@ import (
 // openEuler is the program of testdata/tlcp, which speaks TLCP by a library that has nothing in common with the
 // front's: BGMProvider of openEuler, from Maven.
 type openEuler struct {
-	t    *testing.T
+	t    testing.TB
 	libs string
 }
 
-func newOpenEuler(t *testing.T) openEuler {
+func newOpenEuler(t testing.TB) openEuler {
 	t.Helper()
 	e := openEuler{t: t, libs: t.TempDir()}
 	pom, err := filepath.Abs("testdata/tlcp/pom.xml")
