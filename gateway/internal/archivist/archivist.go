@@ -59,7 +59,6 @@ type Archivist struct {
 	newest  prometheus.Gauge
 	missing prometheus.Gauge
 	written uint64 // the newest whose file and seal are in the folder
-	gone    uint64 // the newest before which, itself included, the state has no evidence any more
 	told    bool   // the log has heard from this process what is in the folder
 	warned  uint64 // the newest that was found missing for good
 }
@@ -161,7 +160,7 @@ func (a *Archivist) tell(ctx context.Context) error {
 func (a *Archivist) archives() ([]*ledger.ArchiveRecord, error) {
 	var list []*ledger.ArchiveRecord
 	err := a.Log.ReadStale(func(r consensus.Reader) error {
-		return a.Ledger.View(r).Archives(a.written, func(rec *ledger.ArchiveRecord) bool {
+		return a.Ledger.View(r).Archives(0, func(rec *ledger.ArchiveRecord) bool {
 			list = append(list, rec)
 			return true
 		})
