@@ -59,6 +59,7 @@ type Archivist struct {
 	newest  prometheus.Gauge
 	missing prometheus.Gauge
 	written uint64 // the newest whose file and seal are in the folder
+	gone    uint64 // all archives up to this one have left the state
 	told    bool   // the log has heard from this process what is in the folder
 	warned  uint64 // the newest that was found missing for good
 }
@@ -134,7 +135,10 @@ func (a *Archivist) look(ctx context.Context, root *os.Root) error {
 			return err
 		}
 	}
-	return a.tell(ctx)
+	if lead.Leader {
+		err = a.drop(ctx)
+	}
+	return errors.Join(err, a.tell(ctx))
 }
 
 // tell tells the log how far this node's folder has come, when that is news: what the state forgets stands on a
@@ -156,11 +160,11 @@ func (a *Archivist) tell(ctx context.Context) error {
 	return err
 }
 
-// archives are those from the newest that is written on.
+// archives are the newest that is written, which the next one is linked to, and all behind it.
 func (a *Archivist) archives() ([]*ledger.ArchiveRecord, error) {
 	var list []*ledger.ArchiveRecord
 	err := a.Log.ReadStale(func(r consensus.Reader) error {
-		return a.Ledger.View(r).Archives(0, func(rec *ledger.ArchiveRecord) bool {
+		return a.Ledger.View(r).Archives(a.written, func(rec *ledger.ArchiveRecord) bool {
 			list = append(list, rec)
 			return true
 		})
@@ -225,11 +229,30 @@ func (a *Archivist) bring(
 	}
 	a.written = max(a.written, rec.No)
 	a.newest.Set(float64(a.written))
-	if leads && !rec.Gone && a.Now().Sub(rec.Cut) > a.Keep && a.safe(rec.No) {
-		for range dropsAtOnce {
-			if err := a.propose(ctx, &ledger.DropArchive{No: rec.No, Need: a.need()}); err != nil {
-				return err
+	return nil
+}
+
+// drop takes the evidence of the oldest archive that is due out of the state, some of it in each look.
+func (a *Archivist) drop(ctx context.Context) error {
+	var due *ledger.ArchiveRecord
+	err := a.Log.ReadStale(func(r consensus.Reader) error {
+		return a.Ledger.View(r).Archives(a.gone+1, func(rec *ledger.ArchiveRecord) bool {
+			if rec.Gone {
+				a.gone = rec.No
+				return true
 			}
+			if rec.Sealed() && rec.No <= a.written && a.Now().Sub(rec.Cut) > a.Keep {
+				due = rec
+			}
+			return false
+		})
+	})
+	if err != nil || due == nil || !a.safe(due.No) {
+		return err
+	}
+	for range dropsAtOnce {
+		if err := a.propose(ctx, &ledger.DropArchive{No: due.No, Need: a.need()}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -79,8 +79,8 @@ func (r *region) archivist(n *regiontest.Node, dir string) *archivist.Archivist 
 	return a
 }
 
-// day lets a payment be made and time pass, and every node look as often as it takes.
-func (r *region) day() {
+// pay makes a payment.
+func (r *region) pay() {
 	r.t.Helper()
 	r.n++
 	f := r.sh.PaymentRequest(r.who, string(rune('a'+r.n)), money.Amount(1000).String())
@@ -91,6 +91,12 @@ func (r *region) day() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// day lets a payment be made and time pass, and every node look as often as it takes.
+func (r *region) day() {
+	r.t.Helper()
+	r.pay()
 	<-time.After(keep + time.Second)
 	synctest.Wait()
 	if !r.alone {
@@ -155,6 +161,32 @@ func TestArchives(t *testing.T) {
 		}
 		r.forgotten()
 		r.damaged(report.Last)
+	})
+}
+
+// TestAllAreForgotten: archives that follow each other faster than they may be forgotten all leave the state in the end,
+// so that it stays bounded.
+func TestAllAreForgotten(t *testing.T) {
+	begin(t, func(r *region) {
+		for range 3 {
+			r.pay()
+			<-time.After(time.Second)
+			r.look()
+		}
+		<-time.After(keep + time.Second)
+		r.look()
+		var all, left []uint64
+		err := r.sh.View(func(v ledger.View) error {
+			return v.Archives(1, func(a *ledger.ArchiveRecord) bool {
+				if all = append(all, a.No); !a.Gone {
+					left = append(left, a.No)
+				}
+				return true
+			})
+		})
+		if err != nil || len(all) < 3 || len(left) > 0 {
+			r.t.Errorf("of the archives %v the state still has %v, %v", all, left, err)
+		}
 	})
 }
 
