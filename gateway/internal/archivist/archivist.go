@@ -131,7 +131,7 @@ func (a *Archivist) look(ctx context.Context, root *os.Root) error {
 		if i > 0 {
 			previous = list[i-1].Digest
 		}
-		if err := a.bring(ctx, root, list[i], previous, lead.Leader); err != nil {
+		if err = a.bring(ctx, root, list[i], previous, lead.Leader); err != nil {
 			return err
 		}
 	}

@@ -164,8 +164,8 @@ func TestArchives(t *testing.T) {
 	})
 }
 
-// TestAllAreForgotten: archives that follow each other faster than they may be forgotten all leave the state in the end,
-// so that it stays bounded.
+// TestAllAreForgotten: archives that follow each other faster than they may be forgotten all leave the state in the
+// end, so that it stays bounded.
 func TestAllAreForgotten(t *testing.T) {
 	begin(t, func(r *region) {
 		for range 3 {
