@@ -149,8 +149,8 @@ func TestRoles(t *testing.T) {
 func TestLockOut(t *testing.T) {
 	t.Parallel()
 	dir, ring := short(t), keyfile.NewMemory(emm.New())
-	clock := &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
-	m := start(t, dir, ring, clock.now)
+	clock := cryptotest.NewClock(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+	m := start(t, dir, ring, clock.Now)
 	before := open(t, options(m.socket))
 	wrong := options(m.socket)
 	wrong.PIN = []byte("a wrong pin of the same kind")
@@ -166,19 +166,19 @@ func TestLockOut(t *testing.T) {
 		t.Errorf("a session that was open: %v", err)
 	}
 	m.stop()
-	m = start(t, dir, ring, clock.now)
+	m = start(t, dir, ring, clock.Now)
 	if _, err := hsm.Open(options(m.socket)); !errors.Is(err, hsm.ErrLocked) {
 		t.Errorf("locked, after a restart: %v", err)
 	}
-	clock.add(time.Minute)
+	clock.Add(time.Minute)
 	if _, err := hsm.Open(wrong); !errors.Is(err, hsm.ErrPIN) {
 		t.Errorf("a minute later: %v", err)
 	}
-	clock.add(time.Minute)
+	clock.Add(time.Minute)
 	if _, err := hsm.Open(options(m.socket)); !errors.Is(err, hsm.ErrLocked) {
 		t.Errorf("the sixth locks for longer: %v", err)
 	}
-	clock.add(time.Minute)
+	clock.Add(time.Minute)
 	open(t, options(m.socket))
 	raw, err := os.ReadFile(m.access)
 	if err != nil || strings.Contains(string(raw), userPIN) {
@@ -187,26 +187,9 @@ func TestLockOut(t *testing.T) {
 	if err := os.Chmod(m.access, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := hsm.OpenAccess(m.access, emm.New(), clock.now); err == nil {
+	if _, err := hsm.OpenAccess(m.access, emm.New(), clock.Now); err == nil {
 		t.Error("an access file that others can read was opened")
 	}
-}
-
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
 }
 
 // TestAway: a module that stops is told apart from every other failure, is not asked again at once, and is found again

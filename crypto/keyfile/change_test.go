@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gongji/crypto"
+	"gongji/crypto/cryptotest"
 	"gongji/crypto/keyfile"
 	"gongji/crypto/sm/emm"
 )
@@ -115,31 +116,13 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// clock is a clock that stands.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // TestReload: two processes on one folder. An unknown id has the folder read, at most once a second.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	clock := &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	clock := cryptotest.NewClock(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 	one := open(t, dir, raw(t))
-	two, err := keyfile.Open(dir, raw(t), emm.New(), keyfile.WithClock(clock.now))
+	two, err := keyfile.Open(dir, raw(t), emm.New(), keyfile.WithClock(clock.Now))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +138,7 @@ func TestReload(t *testing.T) {
 	if _, err := two.Open(id, sealed, nil); !errors.Is(err, crypto.ErrNoKey) {
 		t.Errorf("within the second: %v", err)
 	}
-	clock.add(time.Second)
+	clock.Add(time.Second)
 	if opened, err := two.Open(id, sealed, nil); string(opened) != "person" {
 		t.Errorf("a second later: %q, %v", opened, err)
 	}

@@ -290,44 +290,48 @@ func (p *programs) dump(n topology.Node, base string) {
 		p.t.Fatalf("gcore: %v: %s", err, said)
 	}
 	path := base + "." + pid
-	held := p.spans(path)
-	counts := func(address uint64) bool {
-		return address < arenaBegin || address >= arenaEnd || slices.ContainsFunc(held, func(s span) bool {
-			return s.begin <= address && address < s.end
-		})
-	}
-	if err := errors.Join(p.hunt.Core("core", n.ID, path, counts), os.Remove(path)); err != nil {
+	if err := errors.Join(p.hunt.Core("core", n.ID, path, p.heap(path).counts), os.Remove(path)); err != nil {
 		p.t.Error(err)
 	}
 }
 
-// Where Go has its heap on 64 bits: objects and the stacks of goroutines, page by page.
+// Sizes of the Go heap on Linux: it grows by arenas, wherever the program's start has put it, and hands out pages.
 const (
-	arenaBegin = 0xc0_0000_0000
-	arenaEnd   = 0x1c0_0000_0000
-	pageSize   = 8 << 10
+	arenaBits = 26
+	pageSize  = 8 << 10
 )
 
 // span is a piece of the heap that has objects, and no stack.
 type span struct{ begin, end uint64 }
 
-// spans asks the runtime's own records in the dump, by gdb, where objects are. Dead ones in them were overwritten by
-// the collector; the dead frames of stacks nobody overwrites.
-func (p *programs) spans(core string) []span {
+// heap is what a dumped process has of Go's memory.
+type heap struct {
+	arenas map[uint64]bool // by their first address, shifted
+	held   []span
+}
+
+// counts reports whether an address is in a span with objects, or outside of the heap.
+func (h *heap) counts(address uint64) bool {
+	return !h.arenas[address>>arenaBits] || slices.ContainsFunc(h.held, func(s span) bool {
+		return s.begin <= address && address < s.end
+	})
+}
+
+// heap asks the runtime's own records in the dump, by gdb, where objects are. Dead ones in them were overwritten by the
+// collector; the dead frames of stacks nobody overwrites.
+func (p *programs) heap(core string) *heap {
 	p.t.Helper()
 	const inUse = 1 // runtime.mSpanInUse
 	script := filepath.Join(p.t.TempDir(), "spans.gdb")
-	err := os.WriteFile(script, fmt.Appendf(nil, `set language c
+	err := os.WriteFile(script, []byte(`set language c
 set $all = 'runtime.mheap_'.allspans
 set $i = 0
 while $i < $all.len
   set $s = $all.array[$i]
-  if $s.state.s.value == %d
-    printf "span %%lu %%lu\n", $s.startAddr, $s.npages
-  end
+  printf "span %lu %lu %u\n", $s.startAddr, $s.npages, $s.state.s.value
   set $i = $i + 1
 end
-`, inUse), 0o600)
+`), 0o600)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -335,18 +339,21 @@ end
 	if err != nil {
 		p.t.Fatalf("gdb: %v: %s", err, out)
 	}
-	var spans []span
+	h := &heap{arenas: map[uint64]bool{}}
 	for line := range strings.Lines(string(out)) {
-		var s span
-		if _, err := fmt.Sscanf(line, "span %d %d", &s.begin, &s.end); err == nil {
-			s.end = s.begin + s.end*pageSize
-			spans = append(spans, s)
+		var begin, pages, state uint64
+		if _, err := fmt.Sscanf(line, "span %d %d %d", &begin, &pages, &state); err != nil || begin == 0 {
+			continue // a record without a span
+		}
+		h.arenas[begin>>arenaBits] = true
+		if state == inUse {
+			h.held = append(h.held, span{begin, begin + pages*pageSize})
 		}
 	}
-	if len(spans) < 100 {
-		p.t.Fatalf("gdb has found %d spans: %s", len(spans), out)
+	if len(h.held) < 100 {
+		p.t.Fatalf("gdb has found %d spans: %s", len(h.held), out)
 	}
-	return spans
+	return h
 }
 
 // kept waits until a node has sealed an archive of evidence, and a snapshot with the marked persons.

@@ -270,7 +270,9 @@ func (r *Reader) Asked(subject string) ([]*ledger.AskedRecord, error) {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b *ledger.AskedRecord) int { return a.At.Compare(b.At) })
-	return slices.CompactFunc(out, func(a, b *ledger.AskedRecord) bool { return a.At.Equal(b.At) }), nil
+	return slices.CompactFunc(out, func(a, b *ledger.AskedRecord) bool { // in the state and in an archive
+		return a.At.Equal(b.At) && bytes.Equal(a.Request.Signature, b.Request.Signature)
+	}), nil
 }
 
 // Receipt is found where the message is: an archive has the receipts for all that it has.
@@ -302,16 +304,11 @@ func (r *Reader) Sent(peer federation.Region, epoch, number uint64) (*ledger.Out
 	if err != nil || m != nil {
 		return m, err
 	}
-	for _, f := range r.files {
-		l, err := f.at(lineSent, peer, epoch, number)
-		if err != nil {
-			return nil, err
-		}
-		if l != nil {
-			return l.sent()
-		}
+	l, err := r.archived(lineSent, peer, epoch, number)
+	if err != nil || l == nil {
+		return nil, err
 	}
-	return nil, nil //nolint:nilnil // as ledger.View
+	return l.sent()
 }
 
 // EvidenceAt reads a parcel.
@@ -320,13 +317,18 @@ func (r *Reader) EvidenceAt(peer federation.Region, epoch, first uint64) (*ledge
 	if err != nil || e != nil {
 		return e, err
 	}
+	l, err := r.archived(lineReceived, peer, epoch, first)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	return l.evidence()
+}
+
+// archived finds a line in the archives that were opened; nil where none has it.
+func (r *Reader) archived(kind string, peer federation.Region, epoch, number uint64) (*archiveLine, error) {
 	for _, f := range r.files {
-		l, err := f.at(lineReceived, peer, epoch, first)
-		if err != nil {
-			return nil, err
-		}
-		if l != nil {
-			return l.evidence()
+		if l, err := f.at(kind, peer, epoch, number); err != nil || l != nil {
+			return l, err
 		}
 	}
 	return nil, nil //nolint:nilnil // as ledger.View
