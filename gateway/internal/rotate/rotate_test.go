@@ -159,8 +159,9 @@ func (w *world) destroyed(r *regiontest.Region, id string) {
 	until(w.t, "every node has destroyed it and said so", func() bool {
 		return !slices.ContainsFunc(r.Nodes, func(n *regiontest.Node) bool {
 			ids, err := n.Ring.IDs(crypto.UseData)
-			said := r.Nodes[0].Ledger.InForce().Destroyed[id].At(n.Log.Status().ID)
-			return err != nil || slices.Contains(ids, id) || said != ledger.KeyEndDestroyed
+			ordered := r.Nodes[0].Ledger.InForce().Destroyed[id] // nil until this node has applied the order
+			return err != nil || slices.Contains(ids, id) || ordered == nil ||
+				ordered.At(n.Log.Status().ID) != ledger.KeyEndDestroyed
 		})
 	})
 }
