@@ -123,7 +123,11 @@ func TestCertRefuses(t *testing.T) {
 	k.fails("--region", k.with("region", "csr", "--region", "3501", "--out", k.path("x"))...)
 	k.fails("no encryption key", k.with("ca", "csr", "--region", "350100", "--out", k.path("x"))...)
 	k.fails("--kek", "csr", "--keys", k.path("region"), "--region", "350100", "--out", k.path("x"))
-	k.fails("has no", "show", k.path("region.kek"))
+	notes := k.path("notes.txt")
+	if err := os.WriteFile(notes, []byte("no certificate\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.fails("has no", "show", notes)
 	k.fails("--days", k.with("ca", "crl", "--ca", k.path("authority.pem"), "--list", k.path("x"), "--days", "0")...)
 	k.cert(k.with("ca", "crl", "--ca", k.path("authority.pem"), "--list", k.path("ca.crl"))...)
 	k.fails("not one of", k.with("root", "crl", "--ca", k.path("root.pem"), "--list", k.path("ca.crl"))...)
