@@ -17,6 +17,7 @@ const (
 	kindCrash    kind = "crash"    // a node loses its power
 	kindLeader   kind = "leader"   // a leader does
 	kindAnswer   kind = "answer"   // a leader, or its whole region, loses power in the moment in which it has answered
+	kindEffect   kind = "effect"   // a leader loses power when the core system has done what it asked, before it can say so
 	kindOutage   kind = "outage"   // all nodes of a region do, at once and right after a snapshot
 	kindStop     kind = "stop"     // a node is stopped and started again
 	kindWipe     kind = "wipe"     // a node comes back with an empty disk
@@ -36,8 +37,9 @@ const (
 // weights say how often each kind is drawn.
 func weights() map[kind]int {
 	return map[kind]int{
-		kindCrash: 5, kindLeader: 5, kindAnswer: 6, kindOutage: 3, kindStop: 2, kindWipe: 1, kindIsolate: 4, kindOneWay: 3, kindFlap: 3,
-		kindSlow: 2, kindBroker: 4, kindLane: 5, kindForget: 2, kindClock: 4, kindYear: 2, kindCore: 5, kindCoreDown: 1,
+		kindCrash: 5, kindLeader: 5, kindAnswer: 6, kindEffect: 4, kindOutage: 3, kindStop: 2, kindWipe: 1, kindIsolate: 4,
+		kindOneWay: 3, kindFlap: 3, kindSlow: 2, kindBroker: 4, kindLane: 5, kindForget: 2, kindClock: 4, kindYear: 2,
+		kindCore: 5, kindCoreDown: 1,
 	}
 }
 
@@ -59,8 +61,8 @@ func (f *fault) String() string {
 func (w *world) planFaults(count int, during time.Duration, only []kind) []*fault {
 	var bag []kind
 	for _, k := range []kind{
-		kindCrash, kindLeader, kindAnswer, kindOutage, kindStop, kindWipe, kindIsolate, kindOneWay, kindFlap, kindSlow, kindBroker,
-		kindLane, kindForget, kindClock, kindYear, kindCore, kindCoreDown,
+		kindCrash, kindLeader, kindAnswer, kindEffect, kindOutage, kindStop, kindWipe, kindIsolate, kindOneWay, kindFlap,
+		kindSlow, kindBroker, kindLane, kindForget, kindClock, kindYear, kindCore, kindCoreDown,
 	} {
 		if len(only) > 0 && !slices.Contains(only, k) {
 			continue
@@ -73,7 +75,10 @@ func (w *world) planFaults(count int, during time.Duration, only []kind) []*faul
 		return nil
 	}
 	// Each run has some of the rare ones.
-	sure := []kind{kindOutage, kindForget, kindYear, kindCore, kindCore, kindLane, kindLeader, kindAnswer, kindAnswer}
+	sure := []kind{
+		kindOutage, kindForget, kindYear, kindCore, kindCore, kindLane, kindLeader, kindAnswer, kindAnswer,
+		kindEffect, kindEffect,
+	}
 	wiped := map[string]bool{}
 	var plan []*fault
 	for i := range count {
@@ -94,6 +99,9 @@ func (w *world) planFaults(count int, during time.Duration, only []kind) []*faul
 				continue
 			}
 			wiped[f.region.code] = true
+		}
+		if k == kindEffect {
+			f.region = w.region(coreRegion)
 		}
 		if f.at+f.length > during {
 			f.length = during - f.at
@@ -128,7 +136,17 @@ func (w *world) run(f *fault) {
 	case kindLeader:
 		w.crash(f, f.leader())
 	case kindAnswer:
-		w.snipe(f)
+		wants := "/"
+		if f.rng.IntN(3) > 0 {
+			wants = "/confirm"
+		}
+		w.snipe(f, wants)
+	case kindEffect:
+		wants := coreDid
+		if f.rng.IntN(3) > 0 {
+			wants += "hold"
+		}
+		w.snipe(f, wants)
 	case kindOutage:
 		w.outage(f)
 	case kindStop:
@@ -179,17 +197,20 @@ func (w *world) bringUp(m *machine) {
 	}
 }
 
-// trap waits for an answer to a platform, and springs in the same moment.
+// coreDid begins the name of what the core system has just done for a region.
+const coreDid = "core: "
+
+// trap waits for an answer to a platform or an act of the core system, and springs in the same moment.
 type trap struct {
-	confirm bool          // only the answer to a confirm will do
-	all     bool          // the whole region loses its power, not only its leader
-	sprung  chan struct{} // closed when it has
-	rng     *rand.Rand
+	wants  string        // stands in the path that was answered, or in what the core system did
+	all    bool          // the whole region loses its power, not only its leader
+	sprung chan struct{} // closed when it has
+	rng    *rand.Rand
 }
 
 // snipe sets a trap for a region.
-func (w *world) snipe(f *fault) {
-	t := &trap{confirm: f.rng.IntN(3) > 0, all: f.rng.IntN(2) == 0, sprung: make(chan struct{}), rng: f.rng}
+func (w *world) snipe(f *fault, wants string) {
+	t := &trap{wants: wants, all: f.rng.IntN(2) == 0, sprung: make(chan struct{}), rng: f.rng}
 	f.region.trap.Store(t)
 	timer := time.NewTimer(time.Minute)
 	defer timer.Stop()
@@ -209,16 +230,16 @@ func (w *world) snipe(f *fault) {
 	}
 }
 
-// answered springs a region's trap if the answer is one that it waits for.
-func (w *world) answered(r *region, path string) {
+// happened springs a region's trap if what happened is what it waits for.
+func (w *world) happened(r *region, what string) {
 	t := r.trap.Load()
-	if t == nil || (t.confirm && !strings.Contains(path, "/confirm")) || !r.trap.CompareAndSwap(t, nil) {
+	if t == nil || !strings.Contains(what, t.wants) || !r.trap.CompareAndSwap(t, nil) {
 		return
 	}
 	lead := (&fault{region: r}).leader()
 	for _, m := range r.machines {
 		if t.all || m == lead {
-			w.story.tell("FAULT", "", "%s loses its power behind the answer to %s", m.id, path)
+			w.story.tell("FAULT", "", "%s loses its power behind %s", m.id, what)
 			m.crash(0, t.rng)
 		}
 	}
@@ -346,8 +367,13 @@ func (w *world) runCore(f *fault) {
 		faults.Down = f.kind == kindCoreDown
 		r.core.SetFaults(faults)
 		time.Sleep(f.length)
-		r.core.SetFaults(adaptertest.Faults{})
+		r.core.SetFaults(goodDay())
 	}
+}
+
+// goodDay is the core system without faults: half a second is nothing for it, and meanwhile other holds come.
+func goodDay() adaptertest.Faults {
+	return adaptertest.Faults{SlowBefore: 500, SlowAfter: 500, SlowMax: 600 * time.Millisecond}
 }
 
 // mend ends all faults that may still be there: from here on everything has to come to rest by itself.
@@ -356,7 +382,7 @@ func (w *world) mend() {
 	w.busFaults.set(0, 0, 0, 0)
 	for _, r := range w.regions {
 		if r.core != nil {
-			r.core.SetFaults(adaptertest.Faults{})
+			r.core.SetFaults(goodDay())
 		}
 	}
 	for _, m := range w.machines() {

@@ -276,8 +276,7 @@ func (c *line2core) Hold(ctx context.Context, call adapters.Call, p adapters.Per
 		return 0, adapters.ErrUnavailable
 	}
 	held, err := c.Core.Hold(ctx, call, p, amount, floor)
-	c.tell("hold", call.Ref, fmt.Sprintf("%d fen", amount), err)
-	return held, err
+	return held, c.done("hold", call.Ref, fmt.Sprintf("%d fen", amount), err)
 }
 
 func (c *line2core) Capture(ctx context.Context, call adapters.Call, hold string, amount int64) error {
@@ -285,8 +284,7 @@ func (c *line2core) Capture(ctx context.Context, call adapters.Call, hold string
 		return adapters.ErrUnavailable
 	}
 	err := c.Core.Capture(ctx, call, hold, amount)
-	c.tell("capture", hold, fmt.Sprintf("%d fen", amount), err)
-	return err
+	return c.done("capture", hold, fmt.Sprintf("%d fen", amount), err)
 }
 
 func (c *line2core) Release(ctx context.Context, call adapters.Call, hold string) error {
@@ -294,16 +292,24 @@ func (c *line2core) Release(ctx context.Context, call adapters.Call, hold string
 		return adapters.ErrUnavailable
 	}
 	err := c.Core.Release(ctx, call, hold)
-	c.tell("release", hold, "", err)
-	return err
+	return c.done("release", hold, "", err)
 }
 
-func (c *line2core) tell(what, hold, more string, err error) {
+// done tells what the core system answered, and brings the answer if the power is still there.
+func (c *line2core) done(what, hold, more string, err error) error {
 	answer := "done"
 	if err != nil {
 		answer = err.Error()
 	}
-	c.life.m.w.story.tell("core", paymentOf(hold), "%s asks %s of %s %s: %s", c.life.m.id, what, hold, more, answer)
+	w := c.life.m.w
+	w.story.tell("core", paymentOf(hold), "%s asks %s of %s %s: %s", c.life.m.id, what, hold, more, answer)
+	if err == nil {
+		w.happened(c.life.m.region, coreDid+what)
+	}
+	if c.cut() {
+		return adapters.ErrUnknown
+	}
+	return err
 }
 
 // paymentOf is the payment that a hold belongs to.

@@ -74,8 +74,7 @@ func readMutant(path string) (mutant, error) {
 }
 
 // overlay writes the changed files beside the sources and tells the go command of them. A text that does not stand in
-// its file
-// exactly once is an error: the patch has to follow the code.
+// its file exactly once is an error: the patch has to follow the code.
 func (m mutant) overlay(root, dir string) (string, error) {
 	changed := map[string]string{}
 	for _, e := range m.edits {

@@ -51,7 +51,7 @@ func (w *world) insist(rng *rand.Rand, r *region, about, method, path string, bo
 			w.story.tell("platform", about, "%s %s at %s: %v", method, path, m.id, err)
 		case status < http.StatusMultipleChoices:
 			if method == http.MethodPost {
-				w.answered(r, path)
+				w.happened(r, path)
 			}
 			return out, nil
 		default:

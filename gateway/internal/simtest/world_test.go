@@ -112,7 +112,7 @@ func (w *world) makePeople() error {
 	for i, r := range w.regions {
 		var file config.People
 		if r.code == coreRegion {
-			r.core = adaptertest.NewCore(w.seed, time.Now, adaptertest.Faults{})
+			r.core = adaptertest.NewCore(w.seed, time.Now, goodDay())
 			r.peopleFile = ""
 		}
 		each := payersEach + beneficiariesEach
