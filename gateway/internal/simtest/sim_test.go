@@ -46,10 +46,12 @@ func TestSim(t *testing.T) {
 			}
 			dir := t.TempDir()
 			enough := func() bool { return *firstFlag && failed.Load() }
+			defer func() { // a bubble that failed ends this goroutine
+				if t.Failed() {
+					failed.Store(true)
+				}
+			}()
 			synctest.Test(t, func(t *testing.T) { simulate(t, seed, dir, enough) })
-			if t.Failed() {
-				failed.Store(true)
-			}
 		})
 	}
 }
