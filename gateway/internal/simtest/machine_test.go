@@ -255,24 +255,15 @@ type line2core struct {
 	life *life
 }
 
-func (c *line2core) cut() bool {
-	select {
-	case <-c.life.end.dead:
-		return true
-	default:
-		return false
-	}
-}
-
 func (c *line2core) Person(ctx context.Context, p adapters.Person) (adapters.Account, error) {
-	if c.cut() {
+	if c.life.end.gone() {
 		return adapters.Account{}, adapters.ErrUnavailable
 	}
 	return c.Core.Person(ctx, p)
 }
 
 func (c *line2core) Hold(ctx context.Context, call adapters.Call, p adapters.Person, amount, floor int64) (int64, error) {
-	if c.cut() {
+	if c.life.end.gone() {
 		return 0, adapters.ErrUnavailable
 	}
 	held, err := c.Core.Hold(ctx, call, p, amount, floor)
@@ -280,7 +271,7 @@ func (c *line2core) Hold(ctx context.Context, call adapters.Call, p adapters.Per
 }
 
 func (c *line2core) Capture(ctx context.Context, call adapters.Call, hold string, amount int64) error {
-	if c.cut() {
+	if c.life.end.gone() {
 		return adapters.ErrUnavailable
 	}
 	err := c.Core.Capture(ctx, call, hold, amount)
@@ -288,7 +279,7 @@ func (c *line2core) Capture(ctx context.Context, call adapters.Call, hold string
 }
 
 func (c *line2core) Release(ctx context.Context, call adapters.Call, hold string) error {
-	if c.cut() {
+	if c.life.end.gone() {
 		return adapters.ErrUnavailable
 	}
 	err := c.Core.Release(ctx, call, hold)
@@ -306,7 +297,7 @@ func (c *line2core) done(what, hold, more string, err error) error {
 	if err == nil {
 		w.happened(c.life.m.region, coreDid+what)
 	}
-	if c.cut() {
+	if c.life.end.gone() {
 		return adapters.ErrUnknown
 	}
 	return err

@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"sync"
+	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -54,6 +56,16 @@ func newNetwork(seed uint64) *network {
 }
 
 func newEndpoint(host string) *endpoint { return &endpoint{host: host, dead: make(chan struct{})} }
+
+// gone says whether its power is.
+func (e *endpoint) gone() bool {
+	select {
+	case <-e.dead:
+		return true
+	default:
+		return false
+	}
+}
 
 // change does something to the ways and wakes everybody who waits for one.
 func (n *network) change(do func()) {
@@ -182,10 +194,8 @@ func (a addr) String() string { return string(a) }
 func (n *network) listen(owner *endpoint, address string) (net.Listener, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	select {
-	case <-owner.dead:
+	if owner.gone() {
 		return nil, net.ErrClosed
-	default:
 	}
 	if n.listeners[address] != nil {
 		return nil, fmt.Errorf("listen %s: address in use", address)
@@ -209,20 +219,29 @@ func (n *network) dial(ctx context.Context, owner *endpoint, address string) (ne
 	there, back := newStream(n, owner.host, l.owner.host), newStream(n, l.owner.host, owner.host)
 	local := &conn{n: n, owner: owner, peer: l.owner, in: back, out: there, addr: addr(address)}
 	remote := &conn{n: n, owner: l.owner, peer: owner, in: there, out: back, addr: addr(owner.host)}
-	n.mu.Lock()
-	n.conns[local], n.conns[remote] = struct{}{}, struct{}{}
-	n.mu.Unlock()
-	select {
-	case <-owner.dead:
-	case <-l.owner.dead:
-	case <-l.end:
-	case l.queue <- remote:
+	if n.join(l, local, remote) {
 		return local, nil
-	default:
 	}
 	_ = local.Close()
 	_ = remote.Close()
 	return nil, fmt.Errorf("dial %s: %w", address, errRefused)
+}
+
+// join gives a new stream to who listens, unless either side has lost its power meanwhile: what stands in conns before
+// a kill is broken by it, and what comes after it would outlive the dead.
+func (n *network) join(l *listener, local, remote *conn) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if local.owner.gone() || l.owner.gone() || n.listeners[l.addr] != l {
+		return false
+	}
+	select {
+	case l.queue <- remote:
+		n.conns[local], n.conns[remote] = struct{}{}, struct{}{}
+		return true
+	default:
+		return false
+	}
 }
 
 // reach waits for the way there and back, and the time of a handshake.
@@ -442,5 +461,33 @@ func (s *stream) write(b []byte) (int, error) {
 		}
 		s.mu.Unlock()
 		await(moved, nil, deadline)
+	}
+}
+
+// TestNoStreamOutlivesPower: a stream whose handshake was under way when a side lost its power does not come about. One
+// that did let a dead leader go on, and others hold for committed what its disk had lost.
+func TestNoStreamOutlivesPower(t *testing.T) {
+	t.Parallel()
+	for i := range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			n, a, b := newNetwork(uint64(i)), newEndpoint("a"), newEndpoint("b")
+			l, err := n.listen(b, "b:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			dialled := make(chan error)
+			go func() {
+				_, err := n.dial(t.Context(), a, "b:1")
+				dialled <- err
+			}()
+			synctest.Wait() // it is in the handshake
+			n.kill([]*endpoint{a, b}[i%2])
+			if err := <-dialled; err == nil {
+				t.Errorf("seed %d: a stream with a dead end", i)
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
