@@ -269,10 +269,12 @@ func (r *Reader) Asked(subject string) ([]*ledger.AskedRecord, error) {
 			}
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *ledger.AskedRecord) int { return a.At.Compare(b.At) })
-	return slices.CompactFunc(out, func(a, b *ledger.AskedRecord) bool { // in the state and in an archive
-		return a.At.Equal(b.At) && bytes.Equal(a.Request.Signature, b.Request.Signature)
-	}), nil
+	order := func(a, b *ledger.AskedRecord) int {
+		return cmp.Or(a.At.Compare(b.At), bytes.Compare(a.Request.Signature, b.Request.Signature))
+	}
+	slices.SortStableFunc(out, order)
+	// One may stand in the state and in an archive.
+	return slices.CompactFunc(out, func(a, b *ledger.AskedRecord) bool { return order(a, b) == 0 }), nil
 }
 
 // Receipt is found where the message is: an archive has the receipts for all that it has.

@@ -17,7 +17,7 @@ const (
 	kindCrash    kind = "crash"    // a node loses its power
 	kindLeader   kind = "leader"   // a leader does
 	kindAnswer   kind = "answer"   // a leader, or its whole region, loses power in the moment in which it has answered
-	kindEffect   kind = "effect"   // a leader loses power when the core system has done what it asked, before it can say so
+	kindEffect   kind = "effect"   // a leader, or its whole region, does when the core system has done what it asked
 	kindOutage   kind = "outage"   // all nodes of a region do, at once and right after a snapshot
 	kindStop     kind = "stop"     // a node is stopped and started again
 	kindWipe     kind = "wipe"     // a node comes back with an empty disk
