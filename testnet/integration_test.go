@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"gongji/gateway/client"
+	"gongji/internal/freeport"
 	"gongji/testnet/topology"
 )
 
@@ -220,7 +222,7 @@ func TestOnce(t *testing.T) {
 	dir := t.TempDir()
 	report := filepath.Join(dir, "report.json")
 	for range 2 { // the second run makes everything new in the same folder
-		out, err := call(t, "--once", "--base-port", "21000", "--data", filepath.Join(dir, "net"), "--report", report)
+		out, err := call(t, "--once", "--base-port", strconv.Itoa(freeport.Base(t)), "--data", filepath.Join(dir, "net"), "--report", report)
 		if err != nil || !strings.Contains(out, allOK) || !strings.Contains(out, "session: ") {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -240,7 +242,7 @@ func TestOnce(t *testing.T) {
 
 // TestLeaderKilledBetweenHoldAndConfirm: the decision goes to another node and is carried out.
 func TestLeaderKilledBetweenHoldAndConfirm(t *testing.T) {
-	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", "21400", "--load-accounts", "3")
+	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", "3")
 	s := r.session(t)
 	pairs, err := topology.ReadLoadPairs(r.dir)
 	if err != nil {
@@ -286,7 +288,7 @@ func TestLeaderKilledBetweenHoldAndConfirm(t *testing.T) {
 // TestAllKilledUnderLoad: every process dies at one moment; what was promised before is there afterwards.
 func TestAllKilledUnderLoad(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
-	r := up(t, dir, "--processes", "--base-port", "21800", "--load-accounts", "6")
+	r := up(t, dir, "--processes", "--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", "6")
 	s := r.session(t)
 	pairs, err := topology.ReadLoadPairs(dir)
 	if err != nil {
@@ -372,7 +374,7 @@ func pay(ctx context.Context, s topology.Session, pair topology.Pair) (string, e
 // be captured.
 func TestChaos(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
-	r := up(t, dir, "--processes", "--base-port", "22400", "--load-accounts", "60")
+	r := up(t, dir, "--processes", "--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", "60")
 	report := filepath.Join(t.TempDir(), "chaos.json")
 	if _, err := call(t, "chaos", "--data", dir, "--seed", "3", "--duration", "25s", "--report", report); err != nil {
 		t.Error(err)
@@ -388,7 +390,7 @@ func TestChaos(t *testing.T) {
 // their goodput the flood leaves the others is reported, not asserted.
 func TestChaosHostile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
-	r := up(t, dir, "--processes", "--base-port", "23200", "--load-accounts", "60")
+	r := up(t, dir, "--processes", "--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", "60")
 	path := filepath.Join(t.TempDir(), "hostile.json")
 	out, err := call(t, "chaos", "--hostile", "--data", dir, "--duration", "6s", "--clients", "16", "--report", path)
 	if err != nil || !strings.Contains(out, allOK) {
@@ -442,7 +444,7 @@ func TestChaosHostile(t *testing.T) {
 // TestLoad: the report has what is promised, and the books bear it out.
 func TestLoad(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
-	r := up(t, dir, "--base-port", "22800", "--load-accounts", "60")
+	r := up(t, dir, "--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", "60")
 	path := filepath.Join(t.TempDir(), "load.json")
 	if _, err := call(t, "load", "--data", dir, "--rate", "50", "--duration", "5s", "--report", path); err != nil {
 		t.Error(err)

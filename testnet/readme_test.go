@@ -7,13 +7,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"gongji/internal/freeport"
+	"gongji/testnet/topology"
 )
 
-// curlBlock is the README's block of curl, for a testnet on other ports.
-func curlBlock(t *testing.T, path, firstPort string) string {
+// curlBlock is the README's block of curl, for a testnet with another base port.
+func curlBlock(t *testing.T, path string, base int) string {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -24,19 +29,27 @@ func curlBlock(t *testing.T, path, firstPort string) string {
 	if !found || !closed {
 		t.Fatal("the block of curl is not there")
 	}
-	return strings.ReplaceAll("BJ="+block, "127.0.0.1:18", "127.0.0.1:"+firstPort)
+	return regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllStringFunc("BJ="+block, func(address string) string {
+		_, port, _ := strings.Cut(address, ":")
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "127.0.0.1:" + strconv.Itoa(n-topology.BasePort+base)
+	})
 }
 
 // TestREADME runs what the README tells people to type, in both languages' versions, which are the same.
 func TestREADME(t *testing.T) {
-	block := curlBlock(t, filepath.Join("..", "README.md"), "22")
-	if other := curlBlock(t, filepath.Join("..", "README.zh-CN.md"), "22"); other != block {
+	base := freeport.Base(t)
+	block := curlBlock(t, filepath.Join("..", "README.md"), base)
+	if other := curlBlock(t, filepath.Join("..", "README.zh-CN.md"), base); other != block {
 		t.Error("the two READMEs differ in their curl")
 	}
 	if n := strings.Count(block, "\n") + 1; n != 10 {
 		t.Errorf("the ten lines are %d", n)
 	}
-	r := up(t, filepath.Join(t.TempDir(), "net"), "--base-port", "22000", "--load-accounts", "3")
+	r := up(t, filepath.Join(t.TempDir(), "net"), "--base-port", strconv.Itoa(base), "--load-accounts", "3")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "bash", "-euc", block).CombinedOutput()

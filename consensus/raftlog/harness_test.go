@@ -24,6 +24,7 @@ import (
 	"gongji/consensus"
 	"gongji/consensus/consensustest"
 	"gongji/consensus/raftlog"
+	"gongji/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -172,14 +173,7 @@ func newDiskGroup(t testing.TB, size int) *group {
 	g := &group{t: t, size: size, machine: plainMachine, certs: newCertificates(t)}
 	root := t.TempDir()
 	for i := range size {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.addrs = append(g.addrs, l.Addr().String())
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		g.addrs = append(g.addrs, freeport.Addr(t))
 		g.disks = append(g.disks, nil)
 		g.dirs = append(g.dirs, filepath.Join(root, "node"+strconv.Itoa(i+1)))
 	}

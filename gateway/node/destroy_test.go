@@ -20,6 +20,7 @@ import (
 	"gongji/federation"
 	"gongji/gateway/config"
 	"gongji/gateway/internal/auditlog"
+	"gongji/internal/freeport"
 )
 
 // overTheNetwork asks the operators' listener of a running node.
@@ -51,7 +52,7 @@ func (f *field) secured(places ...*place) {
 	good := &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: pool, MinVersion: tls.VersionTLS13}
 	for _, p := range places {
 		p.deps.Silent = false
-		p.cfg.Listen.API, p.cfg.Listen.Admin = freePort(f.t), freePort(f.t)
+		p.cfg.Listen.API, p.cfg.Listen.Admin = freeport.Addr(f.t), freeport.Addr(f.t)
 		p.cfg.AdminTLS.CertFile, p.cfg.AdminTLS.KeyFile = ca.issue(f.t, p.cfg.NodeID)
 		p.cfg.AdminTLS.ClientCAFile = filepath.Join(f.dir, "ca.crt")
 		p.web = &http.Client{Transport: &http.Transport{TLSClientConfig: good, DisableKeepAlives: true}}

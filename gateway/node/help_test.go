@@ -27,6 +27,7 @@ import (
 	"gongji/gateway/internal/settle"
 	"gongji/gateway/internal/simtest/regiontest"
 	"gongji/gateway/node"
+	"gongji/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -121,7 +122,7 @@ func (f *field) places(code federation.Region, n int, people ...config.Person) [
 	var out []*place
 	var peers []config.Peer
 	for i := range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", freeport.Addr(f.t))
 		if err != nil {
 			f.t.Fatal(err)
 		}

@@ -24,27 +24,15 @@ import (
 	"gongji/crypto/sm/emm"
 	"gongji/gateway/config"
 	"gongji/gateway/node"
+	"gongji/internal/freeport"
 )
-
-// freePort is one that nobody had a moment ago.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return l.Addr().String()
-}
 
 // serving is a node with sockets.
 func (f *field) serving(people ...config.Person) *place {
 	f.t.Helper()
 	p := f.places(shanghai, 1, people...)[0]
 	p.deps.Silent = false
-	p.cfg.Listen.API, p.cfg.Listen.Admin = freePort(f.t), freePort(f.t)
+	p.cfg.Listen.API, p.cfg.Listen.Admin = freeport.Addr(f.t), freeport.Addr(f.t)
 	p.cfg.Timing.Shutdown = 10 * time.Second
 	return p
 }

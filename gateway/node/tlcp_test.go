@@ -29,6 +29,7 @@ import (
 
 	"gongji/gateway/config"
 	"gongji/gateway/internal/api"
+	"gongji/internal/freeport"
 )
 
 // What the certificates of a pair are for.
@@ -204,7 +205,7 @@ func newFronted(t testing.TB) fronted {
 		KeyID: w.who.id, Platform: "hospital", Public: w.who.public(), Role: "platform",
 		CertDigest: api.KeyDigest(w.mine.Leaf.RawSubjectPublicKeyInfo), CertSubject: subjectOf(w.mine.Leaf),
 	}}
-	p.cfg.Listen.APIFront = freePort(t)
+	p.cfg.Listen.APIFront = freeport.Addr(t)
 	p.cfg.Front.CertFile, p.cfg.Front.KeyFile = ca.issue(t, "gateway")
 	p.cfg.Front.ClientCAFile = filepath.Join(f.dir, "ca.crt")
 	p.cfg.Front.Pins = []string{api.KeyDigest(frontCert.Leaf.RawSubjectPublicKeyInfo)}

@@ -101,6 +101,8 @@ func plantedImports() []planted {
 		{file: "testnet/story/x.go", text: imports("story", "gongji/gateway/node")},
 		{file: "gateway/client/x.go", text: imports("client", "gongji/gateway/node")},
 		{file: "testnet/story/x.go", text: imports("story", "gongji/consensus")},
+		{file: "gateway/node/x.go", text: imports("node", "gongji/internal/freeport")},
+		{file: "consensus/raftlog/x_test.go", text: imports("raftlog", "gongji/internal/tidy")},
 		{file: "gateway/internal/settle/x.go", text: imports("settle", "gongji/federation/kafkabus")},
 		{file: "gateway/internal/ledger/x.go", text: imports("ledger", "gongji/adapters/embedded")},
 		{file: "gateway/internal/api/y.go", text: imports("api", "gongji/gateway/internal/settle")},

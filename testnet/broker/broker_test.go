@@ -2,31 +2,17 @@ package broker_test
 
 import (
 	"context"
-	"net"
 	"testing"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/goleak"
 
+	"gongji/internal/freeport"
 	"gongji/testnet/broker"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	return l.Addr().String()
-}
 
 // start runs a broker until stop is called.
 func start(t *testing.T, dir, addr string) func() {
@@ -50,7 +36,7 @@ func start(t *testing.T, dir, addr string) func() {
 
 // TestKeepsTopicsOverRestarts is what a federation that goes on relies on.
 func TestKeepsTopicsOverRestarts(t *testing.T) {
-	dir, addr := t.TempDir(), freeAddr(t)
+	dir, addr := t.TempDir(), freeport.Addr(t)
 	stop := start(t, dir, addr)
 	topics := []string{"gongji.110000.310000", "gongji.310000.110000"}
 	if err := broker.CreateTopics(t.Context(), addr, topics); err != nil {
@@ -85,7 +71,7 @@ func TestKeepsTopicsOverRestarts(t *testing.T) {
 func TestCreateTopicsTellsAnUnreachableBroker(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := broker.CreateTopics(ctx, freeAddr(t), []string{"x"}); err == nil {
+	if err := broker.CreateTopics(ctx, freeport.Addr(t), []string{"x"}); err == nil {
 		t.Error("a broker that is not there made topics")
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"gongji/internal/freeport"
 	"gongji/testnet/command"
 )
 
@@ -84,7 +86,7 @@ func TestNobodyRuns(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run(t, "--once", "--data", dir, "--base-port", "20100"); err == nil {
+	if _, err := run(t, "--once", "--data", dir, "--base-port", strconv.Itoa(freeport.Base(t))); err == nil {
 		t.Error("a federation was made in a foreign folder")
 	}
 	if _, err := run(t, "--once", "--data", filepath.Join(dir, "new"), "--base-port", "80"); err == nil {

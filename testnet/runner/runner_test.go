@@ -11,13 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"gongji/internal/freeport"
 	"gongji/testnet/runner"
 	"gongji/testnet/topology"
 )
 
-func options(dir string) runner.Options {
+func options(dir string, base int) runner.Options {
 	return runner.Options{
-		Dir: dir, Continue: true, Progress: &bytes.Buffer{}, Plan: topology.Plan{BasePort: 20500, LoadAccounts: 3},
+		Dir: dir, Continue: true, Progress: &bytes.Buffer{}, Plan: topology.Plan{BasePort: base, LoadAccounts: 3},
 	}
 }
 
@@ -31,18 +32,19 @@ func TestRefusesWhatRuns(t *testing.T) {
 	if err := session.Write(topology.Layout{Dir: dir}.Session()); err != nil {
 		t.Fatal(err)
 	}
-	if err := runner.New(options(dir)).Run(t.Context()); !errors.Is(err, runner.ErrRunning) {
+	if err := runner.New(options(dir, freeport.Base(t))).Run(t.Context()); !errors.Is(err, runner.ErrRunning) {
 		t.Errorf("Run gave %v", err)
 	}
 }
 
 func TestRefusesOtherSettings(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
-	if err := topology.Make(dir, topology.Plan{BasePort: 20500, LoadAccounts: 3}, time.Now()); err != nil {
+	base := freeport.Base(t)
+	if err := topology.Make(dir, topology.Plan{BasePort: base, LoadAccounts: 3}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	for _, other := range []topology.Plan{{BasePort: 20600, LoadAccounts: 3}, {Kafka: "127.0.0.1:9", LoadAccounts: 3}} {
-		o := options(dir)
+	for _, other := range []topology.Plan{{BasePort: base + 1, LoadAccounts: 3}, {Kafka: "127.0.0.1:9", LoadAccounts: 3}} {
+		o := options(dir, base)
 		o.Plan = other
 		if err := runner.New(o).Run(t.Context()); !errors.Is(err, topology.ErrOther) {
 			t.Errorf("%+v: Run gave %v", other, err)
@@ -51,7 +53,8 @@ func TestRefusesOtherSettings(t *testing.T) {
 }
 
 func TestRefusesTakenPorts(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:20500")
+	base := freeport.Base(t)
+	l, err := net.Listen("tcp", topology.Kafka(base))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +65,7 @@ func TestRefusesTakenPorts(t *testing.T) {
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	o := options(filepath.Join(t.TempDir(), "net"))
+	o := options(filepath.Join(t.TempDir(), "net"), base)
 	if err := runner.New(o).Run(ctx); !errors.Is(err, runner.ErrRunning) {
 		t.Errorf("Run gave %v", err)
 	}

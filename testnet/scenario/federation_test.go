@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -76,34 +75,6 @@ func untilCtx(ctx context.Context, done func(ctx context.Context) bool) bool {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
-}
-
-// freeBase finds a base port whose ports are all free, below those that the system hands out for connections.
-func freeBase(t *testing.T) int {
-	t.Helper()
-	const first, last, span = 22_400, 31_600, 400
-	for i := range (last - first) / span {
-		base := first + (os.Getpid()+i)%((last-first)/span)*span
-		if baseFree(t.Context(), base) {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
-}
-
-func baseFree(ctx context.Context, base int) bool {
-	addresses := []string{topology.Kafka(base)}
-	for _, n := range topology.Nodes(base) {
-		addresses = append(addresses, n.API, n.Admin, n.Peer)
-	}
-	for _, a := range addresses {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a)
-		if err != nil || l.Close() != nil {
 			return false
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/internal/freeport"
 	"gongji/testnet/check"
 	"gongji/testnet/hostile"
 	"gongji/testnet/runner"
@@ -26,7 +27,7 @@ func here(t *testing.T, accounts int) *fed {
 	dir := filepath.Join(t.TempDir(), "net")
 	running := runner.New(runner.Options{
 		Dir: dir, Continue: true, Progress: io.Discard,
-		Plan: topology.Plan{BasePort: freeBase(t), LoadAccounts: accounts},
+		Plan: topology.Plan{BasePort: freeport.Base(t), LoadAccounts: accounts},
 	})
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)

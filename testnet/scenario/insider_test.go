@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gongji/federation"
+	"gongji/internal/freeport"
 	"gongji/testnet/hostile"
 	"gongji/testnet/topology"
 )
@@ -111,7 +112,7 @@ func (x *insider) genuineTicket(t *testing.T, f *fed, to federation.Region) ([]b
 // TestMemberWithBadIntentions: a member of the federation with its real keys asks for money that no visit stands
 // for. Each attempt is refused, counted and audited, and moves nothing; an honest request of the same member is held.
 func TestMemberWithBadIntentions(t *testing.T) {
-	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeBase(t)),
+	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeport.Base(t)),
 		"--load-accounts", "3")
 	pair := r.pairs[0]
 	grant, otherGrant := r.grant(t, pair), r.grant(t, r.pairs[1])

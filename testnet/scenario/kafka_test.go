@@ -13,6 +13,7 @@ import (
 
 	"gongji/federation"
 	"gongji/federation/federationtest/realkafka"
+	"gongji/internal/freeport"
 	"gongji/testnet/hostile"
 	"gongji/testnet/topology"
 )
@@ -43,7 +44,7 @@ func realKafka(t *testing.T) *realkafka.Broker {
 func TestStoryOnRealKafka(t *testing.T) {
 	broker := realKafka(t)
 	dir := filepath.Join(t.TempDir(), "net")
-	out, err := call(t, "--once", "--kafka", broker.Addr(), "--base-port", strconv.Itoa(freeBase(t)), "--data", dir)
+	out, err := call(t, "--once", "--kafka", broker.Addr(), "--base-port", strconv.Itoa(freeport.Base(t)), "--data", dir)
 	if err != nil || !strings.Contains(out, allOK) {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -61,7 +62,7 @@ func TestStoryOnRealKafka(t *testing.T) {
 func underLoad(t *testing.T, broker *realkafka.Broker, args ...string) (*running, *drive, func()) {
 	t.Helper()
 	r := up(t, filepath.Join(t.TempDir(), "net"), append(args, "--kafka", broker.Addr(),
-		"--base-port", strconv.Itoa(freeBase(t)), "--load-accounts", strconv.Itoa(loadPairs))...)
+		"--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", strconv.Itoa(loadPairs))...)
 	d, stop := drove(t, r.fed, r.pairs)
 	d.mustHave(t, 3*loadRate)
 	return r, d, stop

@@ -24,6 +24,7 @@ import (
 	"gongji/gateway/client"
 	"gongji/gateway/config"
 	"gongji/gateway/marked"
+	"gongji/internal/freeport"
 	"gongji/testnet/broker"
 	"gongji/testnet/topology"
 )
@@ -55,7 +56,7 @@ func prepare(t *testing.T, kafka string) *programs {
 		t: t, dir: filepath.Join(t.TempDir(), "net"), pids: map[string]int{}, opened: map[string]uint64{},
 		direct: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	plan := topology.Plan{BasePort: freeBase(t), Kafka: kafka, LoadAccounts: loadPairs}
+	plan := topology.Plan{BasePort: freeport.Base(t), Kafka: kafka, LoadAccounts: loadPairs}
 	if err := topology.Make(p.dir, plan, time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"gongji/federation"
 	"gongji/gateway/client"
+	"gongji/internal/freeport"
 	"gongji/testnet/hostile"
 	"gongji/testnet/topology"
 )
@@ -34,7 +35,7 @@ const (
 func TestRevocationOfProcesses(t *testing.T) {
 	broker := realKafka(t)
 	dir := filepath.Join(t.TempDir(), "net")
-	plan := topology.Plan{BasePort: freeBase(t), Kafka: broker.Addr(), LoadAccounts: loadPairs}
+	plan := topology.Plan{BasePort: freeport.Base(t), Kafka: broker.Addr(), LoadAccounts: loadPairs}
 	if err := topology.Make(dir, plan, time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"gongji/federation"
 	"gongji/federation/root"
 	"gongji/gateway/client"
+	"gongji/internal/freeport"
 )
 
 // What a rotation of this test is made of. In life the new keys begin a day after they are published.
@@ -27,7 +28,7 @@ const (
 // begin, outlive the old ones, and these are revoked, all of it under load. No payment is refused or declined, and no
 // parcel.
 func TestRotationOfProcesses(t *testing.T) {
-	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeBase(t)),
+	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeport.Base(t)),
 		"--load-accounts", strconv.Itoa(loadPairs))
 	o := newOffice(t, r.dir, r.session.Kafka...)
 	d, stop := droveAt(t, r.fed, r.pairs, rotationRate)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gongji/gateway/config"
+	"gongji/internal/freeport"
 	"gongji/testnet/topology"
 )
 
@@ -26,7 +27,7 @@ const (
 // shortLogs makes a federation in dir whose nodes cut their logs early.
 func shortLogs(t *testing.T, dir string) {
 	t.Helper()
-	plan := topology.Plan{BasePort: freeBase(t), LoadAccounts: loadPairs}
+	plan := topology.Plan{BasePort: freeport.Base(t), LoadAccounts: loadPairs}
 	if err := topology.Make(dir, plan, time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"gongji/internal/freeport"
 )
 
 // Version is the Apache Kafka that is run.
@@ -55,8 +57,10 @@ func Start(ctx context.Context, dir string, settings ...string) (*Broker, error)
 		return nil, err
 	}
 	b := &Broker{libs: libs, dir: dir, replace: settings}
-	if b.port, b.controller, err = freePorts(ctx); err != nil {
-		return nil, err
+	for _, port := range []*int{&b.port, &b.controller} {
+		if *port, err = freeport.Port(); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrKafka, err)
+		}
 	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKafka, err)
@@ -208,28 +212,6 @@ func (b *Broker) tail() string {
 		return err.Error()
 	}
 	return string(out[max(0, len(out)-2000):])
-}
-
-// freePorts asks the system for two free ports, which are free no longer than until somebody else takes them.
-func freePorts(ctx context.Context) (int, int, error) {
-	one, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrKafka, err)
-	}
-	defer func() { _ = one.Close() }()
-	two, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrKafka, err)
-	}
-	defer func() { _ = two.Close() }()
-	return portOf(one), portOf(two), nil
-}
-
-func portOf(l net.Listener) int {
-	if a, ok := l.Addr().(*net.TCPAddr); ok {
-		return a.Port
-	}
-	return 0
 }
 
 // pom asks Maven for Kafka and all it needs.
