@@ -222,7 +222,8 @@ func TestOnce(t *testing.T) {
 	dir := t.TempDir()
 	report := filepath.Join(dir, "report.json")
 	for range 2 { // the second run makes everything new in the same folder
-		out, err := call(t, "--once", "--base-port", strconv.Itoa(freeport.Base(t)), "--data", filepath.Join(dir, "net"), "--report", report)
+		out, err := call(t, "--once", "--base-port", strconv.Itoa(freeport.Base(t)),
+			"--data", filepath.Join(dir, "net"), "--report", report)
 		if err != nil || !strings.Contains(out, allOK) || !strings.Contains(out, "session: ") {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -242,7 +243,8 @@ func TestOnce(t *testing.T) {
 
 // TestLeaderKilledBetweenHoldAndConfirm: the decision goes to another node and is carried out.
 func TestLeaderKilledBetweenHoldAndConfirm(t *testing.T) {
-	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeport.Base(t)), "--load-accounts", "3")
+	r := up(t, filepath.Join(t.TempDir(), "net"), "--processes", "--base-port", strconv.Itoa(freeport.Base(t)),
+		"--load-accounts", "3")
 	s := r.session(t)
 	pairs, err := topology.ReadLoadPairs(r.dir)
 	if err != nil {

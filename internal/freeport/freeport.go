@@ -8,6 +8,7 @@
 package freeport
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -53,7 +54,7 @@ func Addr(t testing.TB) string {
 func Port() (int, error) { return singles.lend() }
 
 // singles are the ports that are lent one by one.
-var singles pool
+var singles pool //nolint:gochecknoglobals // the blocks are the process's, whoever asks in it
 
 // pool has the ports of the blocks that it took; it keeps the blocks until the process ends.
 type pool struct {
@@ -96,7 +97,7 @@ type block struct {
 func take() (block, error) {
 	for i := range blocks {
 		first := lowest + (os.Getpid()+i)%blocks*(Span+1)
-		guard, err := net.Listen("tcp", address(first+Span))
+		guard, err := listen(first + Span)
 		if err != nil {
 			continue
 		}
@@ -110,12 +111,16 @@ func take() (block, error) {
 
 func allFree(first int) bool {
 	for i := range Span {
-		l, err := net.Listen("tcp", address(first+i))
+		l, err := listen(first + i)
 		if err != nil || l.Close() != nil {
 			return false
 		}
 	}
 	return true
+}
+
+func listen(port int) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp", address(port))
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
