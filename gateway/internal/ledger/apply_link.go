@@ -92,6 +92,11 @@ func (x *tx) parcel(now time.Time, peer federation.Region, link *LinkRecord, p *
 	applied := p.Messages[:0:0]
 	for i := range p.Messages {
 		m := &p.Messages[i]
+		if link.Out.Waiting() >= owedMax && m.Number > link.In.Applied {
+			x.stranger(peer, StrangerUnacked, strconv.FormatUint(m.Number, 10))
+			x.l.effects.AckDue = appendOnce(x.l.effects.AckDue, peer)
+			break // it is sent again; what it acks was taken before
+		}
 		content := federation.ContentDigest(x.l.cfg.Hash, m.Body, m.PersonsDigest)
 		in, verdict := link.In.Offer(x.l.cfg.Hash, p.Epoch, m.Number, content, m.Chain)
 		link.In = in

@@ -398,6 +398,31 @@ func (f *fed) tells(from, to federation.Region, body *wirepb.Body, who *someone)
 	f.put(from, to, wire.Encode(body), who)
 }
 
+// setLink changes a link under the ledger.
+func (f *fed) setLink(at, peer federation.Region, link *ledger.LinkRecord) {
+	f.t.Helper()
+	for _, n := range f.regions[at].nodes {
+		n.txn.Set([]byte("l"+string(peer)), record.Encode(link))
+		if err := n.l.Reset(n.txn); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// outMessage is the message of an outbox under a number.
+func (f *fed) outMessage(at, peer federation.Region, number uint64) ledger.OutMessage {
+	f.t.Helper()
+	var found ledger.OutMessage
+	err := f.view(at).Outbox(peer, number, func(n uint64, m ledger.OutMessage) bool {
+		found = m
+		return n != number
+	})
+	if err != nil || found.Body == nil {
+		f.t.Fatalf("no message %d: %v", number, err)
+	}
+	return found
+}
+
 // put writes a message into an outbox under the ledger.
 func (f *fed) put(from, to federation.Region, body []byte, who *someone) {
 	f.t.Helper()

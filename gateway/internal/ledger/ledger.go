@@ -44,6 +44,11 @@ const (
 	ticketMax   = 48 << 10 // bytes of a ticket: with the rest of its hold request less than federation.BodyMax
 )
 
+// owedMax is how many messages may wait for one peer before nothing more that it says is applied until it acks: a peer
+// that asks and never acks fills no disk. It is far above outboxMax, so that two honest regions that could not hear
+// each other for long both go on: beyond that they owe each other decisions only.
+const owedMax = 10 * outboxMax
+
 // RequestDays is how long a request id is kept (api.md section 1).
 const RequestDays = 400
 

@@ -9,7 +9,6 @@ import (
 	"gongji/federation"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/policy"
-	"gongji/gateway/internal/record"
 	"gongji/gateway/internal/wire"
 	"gongji/gateway/internal/wire/wirepb"
 )
@@ -295,18 +294,50 @@ func TestOutboxIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	link.Out.Last += 100_000 // a peer that has not acked for long
-	for _, n := range f.regions[shanghai].nodes {
-		n.txn.Set([]byte("l"+string(beijing)), record.Encode(&link))
-		if err := n.l.Reset(n.txn); err != nil {
-			t.Fatal(err)
-		}
-	}
+	f.setLink(shanghai, beijing, &link)
 	q := f.payment(f.done(shanghai, f.bill(shanghai, f.mother, "10.00")).ID)
 	f.want(q, "held 10.00/10.00; 310000 placed 10.00; -110000 region_unreachable")
 	f.confirms(p, "50.00")
 	after, err := f.view(shanghai).Link(beijing)
 	if err != nil || after.Out.Last != link.Out.Last+1 {
 		t.Errorf("%+v, %v", after.Out, err)
+	}
+}
+
+// TestPeerThatNeverAcks: a million messages wait for a peer. What it says is not applied, and not lost; each ack makes
+// room.
+func TestPeerThatNeverAcks(t *testing.T) {
+	t.Parallel()
+	f, p := outbox(t)
+	f.deliver(p)
+	before, err := f.view(beijing).Link(shanghai)
+	if err != nil || before.In.Applied != 3 || before.Out.Waiting() != 3 {
+		t.Fatalf("%+v, %v", before, err)
+	}
+	full := before
+	full.Out.Last = 1_000_000
+	f.setLink(beijing, shanghai, &full)
+	for range 2 {
+		f.done(shanghai, f.bill(shanghai, f.mother, "10.00"))
+	}
+	more := f.parcel(shanghai, beijing)
+	held := f.deliver(more)
+	r := f.regions[beijing]
+	after, err := f.view(beijing).Link(shanghai)
+	if err != nil || after.In != before.In || after.Out != full.Out || held != "30.00" {
+		t.Errorf("%s held; %+v, %v", held, after, err)
+	}
+	if want := []ledger.Stranger{{Peer: shanghai, Reason: ledger.StrangerUnacked, ID: "4"}}; !slices.Equal(
+		r.last.Strangers, want) || !slices.Equal(r.last.AckDue, []federation.Region{shanghai}) {
+		t.Errorf("%+v", r.last)
+	}
+	if held = f.deliver(p); held != "30.00" || len(r.last.Strangers) != 0 { // repeats are what they were
+		t.Errorf("%s held; %+v", held, r.last)
+	}
+	first := f.outMessage(beijing, shanghai, 1)
+	more.AckEpoch, more.AckNumber, more.AckChain = 1, 1, first.Chain[:]
+	if held = f.deliver(more); held != "40.00" || len(r.last.Strangers) != 1 || r.last.Strangers[0].ID != "5" {
+		t.Errorf("after one ack %s held; %+v", held, r.last)
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	StrangerImpossible = "impossible"         // an amount, a time or a state that nobody honest can say
 	StrangerForked     = "forked"             // the same number with another content
 	StrangerReconcile  = "before_reconciling" // asks for a hold before both sides have reconciled
+	StrangerUnacked    = "answers_unacked"    // goes on asking and acks no answer; not used up, it comes again
 )
 
 // Stranger is a message that the log has refused, since its sender may not say such a thing: it has changed nothing. ID
