@@ -6,10 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
+	"strconv"
 	"time"
 
 	"gongji/consensus"
+	"gongji/gateway/internal/auditlog"
 	"gongji/gateway/internal/ledger"
 	"gongji/gateway/internal/operator"
 	"gongji/gateway/internal/policy"
@@ -42,6 +46,9 @@ func (n *Node) proposeAct(w http.ResponseWriter, q *http.Request, r *adminRoute)
 			"请求内容超过双人操作的上限。")
 		return
 	}
+	if !n.rehearsed(w, q, r, body) {
+		return
+	}
 	var random [16]byte
 	n.deps.Random(random[:])
 	c := &ledger.ProposeAct{
@@ -61,6 +68,48 @@ func (n *Node) proposeAct(w http.ResponseWriter, q *http.Request, r *adminRoute)
 	n.writeJSON(w, q, map[string]any{
 		"id": c.ID, "digest": hex.EncodeToString(c.Digest[:]), "expires_in_seconds": int(ledger.ActWaits / time.Second),
 	})
+}
+
+// rehearsal is a call that goes as far as its command, and proposes none.
+type rehearsal struct{ reached bool }
+
+type rehearsalKey struct{}
+
+// errRehearsed ends a rehearsal where the command would go into the log. Nobody is told of it.
+var errRehearsed = errors.New("node: a rehearsal")
+
+// rehearse notes, in a rehearsal, that a command was reached. What comes of a command is decided in the log, when two
+// persons have agreed.
+func rehearse(ctx context.Context) bool {
+	r, ok := ctx.Value(rehearsalKey{}).(*rehearsal)
+	if ok {
+		r.reached = true
+	}
+	return ok
+}
+
+// rehearsed holds the first person's call against the same checks that stand before its command when it is carried out,
+// so that a second person is not troubled with what cannot be done. It answers and audits the refusal.
+func (n *Node) rehearsed(w http.ResponseWriter, q *http.Request, r *adminRoute, body []byte) bool {
+	who, seen := callerOf(q.Context()), &rehearsal{}
+	both := who
+	both.second = "?"
+	again := q.Clone(context.WithValue(context.WithValue(q.Context(), callerKey{}, both), rehearsalKey{}, seen))
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	kept := &keptAnswer{header: w.Header().Clone(), status: http.StatusOK}
+	r.handler(kept, again)
+	if seen.reached {
+		return true
+	}
+	n.audited(q.Context(), "operator_act", slog.String("operator", who.name),
+		slog.String("object", q.Method+" "+q.URL.Path), slog.String("result", auditlog.ResultRefused),
+		slog.String("status", strconv.Itoa(kept.status)))
+	maps.Copy(w.Header(), kept.header)
+	w.WriteHeader(kept.status)
+	if _, err := w.Write(kept.body); err != nil {
+		n.deps.Logger.DebugContext(q.Context(), "an answer was not sent", slog.Any("error", err))
+	}
+	return false
 }
 
 // shownAct is an act as the API shows it.

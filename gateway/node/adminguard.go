@@ -152,6 +152,9 @@ func (n *Node) awake(ctx context.Context, digest [32]byte, alone bool) bool {
 
 // tell proposes a command and reads what came of it.
 func (n *Node) tell(ctx context.Context, c ledger.Command) (ledger.Outcome, error) {
+	if rehearse(ctx) {
+		return ledger.Outcome{}, errRehearsed
+	}
 	ctx, cancel := context.WithTimeout(ctx, operatorTimeout)
 	defer cancel()
 	data, err := n.log.Propose(ctx, ledger.EncodeCommand(c))
@@ -166,6 +169,9 @@ func (n *Node) tell(ctx context.Context, c ledger.Command) (ledger.Outcome, erro
 func (n *Node) propose(
 	ctx context.Context, event, object string, c ledger.Command, attrs ...auditlog.Attr,
 ) (ledger.Outcome, error) {
+	if rehearse(ctx) {
+		return ledger.Outcome{}, errRehearsed
+	}
 	who := callerOf(ctx)
 	l := auditlog.Line{
 		Noted: n.deps.Clock(), Node: n.cfg.NodeID, Event: event, Operator: who.name, Object: object, Attrs: attrs,

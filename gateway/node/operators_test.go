@@ -301,10 +301,25 @@ func TestActsOfTwo(t *testing.T) {
 		t.Errorf("%s", answer) // there is no such hold
 	}
 	p.want(wang, http.MethodPost, approve, word, http.StatusConflict)
-	id, digest = p.propose(people["officer.one"], "/admin/v1/directory", "{}")
-	p.want(people["officer.two"], http.MethodPost, "/admin/v1/acts/"+id+"/reject", `{"digest":"`+digest+`"}`, 200)
-	if list := p.want(li, http.MethodGet, "/admin/v1/acts", "", 200); !strings.Contains(string(list), `"rejected"`) {
-		t.Errorf("%s", list)
+	id, digest = p.propose(wang, path, `{"reason":"again"}`)
+	p.want(li, http.MethodPost, "/admin/v1/acts/"+id+"/reject", `{"digest":"`+digest+`"}`, http.StatusOK)
+	for path, status := range map[string]int{ // what a second person could not carry out either
+		"/admin/v1/directory": http.StatusBadRequest, "/admin/v1/operators": http.StatusBadRequest,
+		"/admin/v1/platforms": http.StatusUnprocessableEntity, "/admin/v1/keyring/none/destroy": http.StatusBadRequest,
+	} {
+		refusal := p.want(people["officer.one"], http.MethodPost, path, "{}", status)
+		if !strings.Contains(string(refusal), `"code":"invalid_request"`) {
+			t.Errorf("%s: %s", path, refusal)
+		}
+	}
+	var list struct{ Acts []struct{ State string } }
+	err := json.Unmarshal(p.want(li, http.MethodGet, "/admin/v1/acts", "", http.StatusOK), &list)
+	states := map[string]int{}
+	for _, a := range list.Acts {
+		states[a.State]++
+	}
+	if err != nil || states["rejected"] != 1 || states["pending"] != 0 {
+		t.Errorf("%+v, %v", list, err)
 	}
 }
 
