@@ -31,7 +31,7 @@ var ErrNone = errors.New("freeport: no block of free ports")
 // Base lends the first of Span ports in a row until the test ends.
 func Base(t testing.TB) int {
 	t.Helper()
-	b, err := take()
+	b, err := take(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func Base(t testing.TB) int {
 // Addr lends an address of one port (127.0.0.1:port) until the test ends.
 func Addr(t testing.TB) string {
 	t.Helper()
-	port, err := singles.lend()
+	port, err := singles.lend(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func Addr(t testing.TB) string {
 }
 
 // Port lends one port until this process ends. Error: ErrNone.
-func Port() (int, error) { return singles.lend() }
+func Port(ctx context.Context) (int, error) { return singles.lend(ctx) }
 
 // singles are the ports that are lent one by one.
 var singles pool //nolint:gochecknoglobals // the blocks are the process's, whoever asks in it
@@ -63,11 +63,11 @@ type pool struct {
 	free []int // the one that was given back last is lent last
 }
 
-func (p *pool) lend() (int, error) {
+func (p *pool) lend(ctx context.Context) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.free) == 0 {
-		b, err := take()
+		b, err := take(ctx)
 		if err != nil {
 			return 0, err
 		}
@@ -94,14 +94,14 @@ type block struct {
 }
 
 // take finds a block that nobody holds and of which every port is free. Error: ErrNone.
-func take() (block, error) {
+func take(ctx context.Context) (block, error) {
 	for i := range blocks {
 		first := lowest + (os.Getpid()+i)%blocks*(Span+1)
-		guard, err := listen(first + Span)
+		guard, err := listen(ctx, first+Span)
 		if err != nil {
 			continue
 		}
-		if allFree(first) {
+		if allFree(ctx, first) {
 			return block{first: first, guard: guard}, nil
 		}
 		_ = guard.Close()
@@ -109,9 +109,9 @@ func take() (block, error) {
 	return block{}, ErrNone
 }
 
-func allFree(first int) bool {
+func allFree(ctx context.Context, first int) bool {
 	for i := range Span {
-		l, err := listen(first + i)
+		l, err := listen(ctx, first+i)
 		if err != nil || l.Close() != nil {
 			return false
 		}
@@ -119,8 +119,8 @@ func allFree(first int) bool {
 	return true
 }
 
-func listen(port int) (net.Listener, error) {
-	return (&net.ListenConfig{}).Listen(context.Background(), "tcp", address(port))
+func listen(ctx context.Context, port int) (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(ctx, "tcp", address(port))
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -2,6 +2,7 @@ package freeport_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +21,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("GONGJI_TEST_OTHER") == "" {
 		os.Exit(m.Run())
 	}
-	port, err := freeport.Port()
+	port, err := freeport.Port(context.Background())
 	fmt.Println(port, err)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }

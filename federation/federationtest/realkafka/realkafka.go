@@ -58,7 +58,7 @@ func Start(ctx context.Context, dir string, settings ...string) (*Broker, error)
 	}
 	b := &Broker{libs: libs, dir: dir, replace: settings}
 	for _, port := range []*int{&b.port, &b.controller} {
-		if *port, err = freeport.Port(); err != nil {
+		if *port, err = freeport.Port(ctx); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrKafka, err)
 		}
 	}
