@@ -131,11 +131,13 @@ func (d *Desk) shownIndexed(v ledger.View, x *ledger.IndexRecord) (client.Grant,
 		return client.Grant{}, err
 	}
 	return client.Grant{
-		GrantID: x.Entry.ID, Status: string(x.Entry.EffectiveStatus(policy.Day(d.Now()))), Hotline: x.Hotline,
+		GrantID: x.Entry.ID, Status: string(x.Entry.EffectiveStatus(policy.Day(d.Now()))), EndCause: string(x.Cause),
+		Hotline:     x.Hotline,
 		Payer:       client.MaskedPerson{IDNumber: x.Payer, Name: x.PayerName, Region: x.PayerRegion},
 		Beneficiary: beneficiary, Relation: x.Relation, Channel: x.Channel, Proofs: []client.Proof{},
 		ValidFrom: date(x.Entry.ValidFrom), ValidUntil: date(x.Entry.ValidUntil),
 		PerPaymentLimit: limit(x.PerPayment), AnnualLimit: limit(x.Annual), Funding: x.Funding,
+		Limit: limit(x.Limit),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,11 +47,11 @@ func (w *world) wantGrant(at *regiontest.Region, id, status, cause string, benef
 		Beneficiary: &beneficiary.Person, Limit: 100,
 	})
 	for _, g := range list {
-		if g.GrantID == id && g.Status == status {
+		if g.GrantID == id && g.Status == status && g.EndCause == cause {
 			return
 		}
 	}
-	w.t.Errorf("%s is not %s at the beneficiary's home: %+v, %v", id, status, list, err)
+	w.t.Errorf("%s is not %s %q at the beneficiary's home: %+v, %v", id, status, cause, list, err)
 }
 
 // TestSweep: once a day each region ends what has to end, of its payers and of its index; a suspended person's
@@ -164,6 +165,11 @@ func TestVirtualLimit(t *testing.T) {
 		g, err := w.sh.Desk.Grant(t.Context(), id)
 		if err != nil || g.Limit != "50.00" || g.LimitLeft != "20.00" || g.Funding != "virtual_limit" {
 			t.Errorf("%+v, %v", g, err)
+		}
+		known, _, err := w.fz.Desk.SearchGrants(t.Context(), client.GrantSearch{Beneficiary: &grandson.Person, Limit: 100})
+		i := slices.IndexFunc(known, func(k client.Grant) bool { return k.GrantID == id })
+		if err != nil || i < 0 || known[i].Limit != "50.00" || known[i].LimitLeft != "" { // what is left only its home knows
+			t.Errorf("%+v, %v", known, err)
 		}
 		p := w.pay(w.bj, grandson, "30.00")
 		if p.Held != "20.00" || p.Legs[0].LimitedBy != "balance_insufficient" {

@@ -42,6 +42,16 @@ const (
 	CauseValidity             Cause = "validity_over"
 )
 
+// Valid tells whether the word is one of the causes; none, of a grant that is not over, is not.
+func (c Cause) Valid() bool {
+	switch c {
+	case CausePayer, CauseBeneficiary, CausePayerInsurance, CauseBeneficiaryInsurance, CauseValidity:
+		return true
+	default:
+		return false
+	}
+}
+
 // Valid tells whether the word is one of the statuses.
 func (s Status) Valid() bool {
 	switch s {

@@ -94,6 +94,7 @@ func (x *tx) notice(g *GrantRecord, who *Person) {
 		GrantId: g.ID, Revision: g.Version, Relation: string(g.Terms.Relation), Status: string(g.Status),
 		ValidFrom: g.Terms.ValidFrom.String(), Created: g.CreatedAt.UnixMicro(),
 		Payer: p.Masked, PayerName: p.Called, Channel: string(g.Terms.Channel), Funding: string(g.Terms.Funding),
+		EndCause: string(g.Cause),
 	}
 	if rules, err := x.l.rules.At(policy.Day(x.now)); err == nil {
 		n.Hotline = rules.Hotline
@@ -106,6 +107,9 @@ func (x *tx) notice(g *GrantRecord, who *Person) {
 	}
 	if g.Terms.AnnualLimit > 0 {
 		n.AnnualLimit = g.Terms.AnnualLimit.String()
+	}
+	if g.Terms.Limit > 0 {
+		n.Limit = g.Terms.Limit.String()
 	}
 	x.send(federation.Region(g.BeneficiaryRegion),
 		&wirepb.Body{Kind: &wirepb.Body_GrantNotice{GrantNotice: n}}, &g.Persons, who)
@@ -234,6 +238,10 @@ func (x *tx) grantNotice(peer federation.Region, m *wirepb.GrantNotice, in *Inbo
 	rec.Relation, rec.Channel, rec.Funding = m.GetRelation(), m.GetChannel(), m.GetFunding()
 	rec.Hotline = m.GetHotline()
 	rec.PerPayment, rec.Annual = limitOf(m.GetPerPaymentLimit()), limitOf(m.GetAnnualLimit())
+	rec.Limit, rec.Cause = limitOf(m.GetLimit()), ""
+	if cause := grant.Cause(m.GetEndCause()); cause.Valid() {
+		rec.Cause = cause
+	}
 	x.keepIndexed(rec)
 	x.l.effects.Grants = appendOnce(x.l.effects.Grants, rec.Entry.ID)
 }

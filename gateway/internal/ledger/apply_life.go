@@ -201,7 +201,7 @@ func (x *tx) endForPayer(now time.Time, grantID string) {
 // that the beneficiary has renounced is over here, whatever its payer's home has not heard yet.
 func (x *tx) keepIndexed(rec *IndexRecord) {
 	if rec.Renounced != "" && !rec.Entry.Status.Final() {
-		rec.Entry.Status = grant.StatusRevoked
+		rec.Entry.Status, rec.Cause = grant.StatusRevoked, grant.CauseBeneficiary
 	}
 	key := joined(rec.Beneficiary, rec.Entry.ID)
 	if rec.Entry.Status.Final() || rec.Over {

@@ -179,7 +179,8 @@ func wellFormed(b *wirepb.Body) bool {
 		return short(idMax, k.EnquiryAnswer.GetHoldId())
 	case *wirepb.Body_GrantNotice:
 		m := k.GrantNotice
-		return short(idMax, m.GetGrantId(), m.GetRelation(), m.GetStatus(), m.GetChannel(), m.GetFunding(), m.GetHotline()) &&
+		return short(idMax, m.GetGrantId(), m.GetRelation(), m.GetStatus(), m.GetChannel(), m.GetFunding(), m.GetHotline(),
+			m.GetEndCause()) &&
 			short(textMax, m.GetPayer(), m.GetPayerName())
 	case *wirepb.Body_GrantConsent:
 		return short(idMax, k.GrantConsent.GetGrantId())

@@ -232,6 +232,8 @@ type IndexRecord struct {
 	EndSent     time.Time // the payer's home was told that the beneficiary's insurance has ended
 	Over        bool      // its validity is over, as the sweep has found
 	Hotline     string    // of the payer's home
+	Limit       money.Amount
+	Cause       grant.Cause // of a final status
 }
 
 // Walk is the record.Record of an IndexRecord.
@@ -256,6 +258,8 @@ func (r *IndexRecord) Walk(c *record.Coder) {
 	c.Time(&r.EndSent)
 	c.Bool(&r.Over)
 	record.Str(c, &r.Hotline)
+	record.Int(c, &r.Limit)
+	record.Str(c, &r.Cause)
 }
 
 // orderRecord is the order of use that a beneficiary has set.

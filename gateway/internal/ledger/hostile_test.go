@@ -299,9 +299,11 @@ func TestGrantNoticesOfOthers(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	// Once known, a grant stays with its beneficiary, whoever a later notice names.
-	f.say(beijing, fuzhou, notice(func(n *wirepb.GrantNotice) { n.PerPaymentLimit, n.AnnualLimit = "1.00", "x" }), &f.son)
+	f.say(beijing, fuzhou, notice(func(n *wirepb.GrantNotice) {
+		n.PerPaymentLimit, n.AnnualLimit, n.EndCause = "1.00", "x", "whim"
+	}), &f.son)
 	got := f.indexed(id)
-	if got.Beneficiary != before.Beneficiary || got.Entry.Status != "revoked" || got.PerPayment != 100 {
+	if got.Beneficiary != before.Beneficiary || got.Entry.Status != "revoked" || got.PerPayment != 100 || got.Cause != "" {
 		t.Errorf("%+v", got)
 	}
 	consent := &wirepb.Body{Kind: &wirepb.Body_GrantConsent{GrantConsent: &wirepb.GrantConsent{GrantId: id}}}

@@ -137,8 +137,8 @@ func TestRenounce(t *testing.T) {
 	f.cut(beijing, fuzhou)
 	request := f.request()
 	f.done(fuzhou, &ledger.RenounceGrant{Request: request, GrantID: id})
-	if rec := f.indexed(id); rec.Entry.Status != grant.StatusRevoked {
-		t.Fatalf("before the payer's home knows: %s", rec.Entry.Status)
+	if rec := f.indexed(id); rec.Entry.Status != grant.StatusRevoked || rec.Cause != grant.CauseBeneficiary {
+		t.Fatalf("before the payer's home knows: %s %s", rec.Entry.Status, rec.Cause)
 	}
 	// A notice that was on its way does not bring it back.
 	f.done(beijing, ledger.Patched(f.request(), id, grant.Patch{Status: new(grant.StatusSuspended)}))

@@ -250,7 +250,7 @@ func sampleRecords() []sample {
 		of("index", IndexRecord{
 			grant.Entry{ID: "g-1", Status: "active", ValidFrom: 20_000, ValidUntil: 20_365, CreatedAt: sampleTime(1)},
 			3, "110000", "masked", "name", "n-2", "parent", "counter", 300, 1000, "balance", "request",
-			"renounced", sampleTime(2), true, "010-12393",
+			"renounced", sampleTime(2), true, "010-12393", 200, "payer_revoked",
 		}),
 		of("refund", RefundRecord{sampleRefund(), sampleRequest(), sampleTime(3), []Moment{{sampleTime(4), 1}}}),
 		of("return", ReturnRecord{

@@ -35,6 +35,7 @@ func bodies() []*wirepb.Body {
 			GrantId: "g-1", Revision: 2, Relation: "parent", Status: "active", ValidFrom: "2026-01-01",
 			ValidUntil: "2026-12-31", Created: 1, Payer: "1***", PayerName: "张*", Channel: "portal",
 			PerPaymentLimit: "1.00", AnnualLimit: "2.00", Funding: "balance", Hotline: "010-12393",
+			Limit: "3.00", EndCause: "payer_revoked",
 		}}},
 		{Kind: &wirepb.Body_GrantConsent{GrantConsent: &wirepb.GrantConsent{GrantId: "g-1"}}},
 		{Kind: &wirepb.Body_Rejected{Rejected: &wirepb.Rejected{Number: 7, Reason: "not_understood"}}},

@@ -1103,7 +1103,9 @@ type GrantNotice struct {
 	PerPaymentLimit string                 `protobuf:"bytes,11,opt,name=per_payment_limit,json=perPaymentLimit,proto3" json:"per_payment_limit,omitempty"`
 	AnnualLimit     string                 `protobuf:"bytes,12,opt,name=annual_limit,json=annualLimit,proto3" json:"annual_limit,omitempty"`
 	Funding         string                 `protobuf:"bytes,13,opt,name=funding,proto3" json:"funding,omitempty"`
-	Hotline         string                 `protobuf:"bytes,14,opt,name=hotline,proto3" json:"hotline,omitempty"` // of the payer's home (R-09)
+	Hotline         string                 `protobuf:"bytes,14,opt,name=hotline,proto3" json:"hotline,omitempty"`                   // of the payer's home (R-09)
+	Limit           string                 `protobuf:"bytes,15,opt,name=limit,proto3" json:"limit,omitempty"`                       // of a virtual limit (R-29)
+	EndCause        string                 `protobuf:"bytes,16,opt,name=end_cause,json=endCause,proto3" json:"end_cause,omitempty"` // of a grant that is over
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1232,6 +1234,20 @@ func (x *GrantNotice) GetFunding() string {
 func (x *GrantNotice) GetHotline() string {
 	if x != nil {
 		return x.Hotline
+	}
+	return ""
+}
+
+func (x *GrantNotice) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *GrantNotice) GetEndCause() string {
+	if x != nil {
+		return x.EndCause
 	}
 	return ""
 }
@@ -3253,7 +3269,7 @@ const file_wire_proto_rawDesc = "" +
 	"\rEnquiryAnswer\x12\x17\n" +
 	"\ahold_id\x18\x01 \x01(\tR\x06holdId\x12\x1c\n" +
 	"\tundecided\x18\x02 \x01(\bR\tundecided\x12\x18\n" +
-	"\aunknown\x18\x03 \x01(\bR\aunknown\"\xa4\x03\n" +
+	"\aunknown\x18\x03 \x01(\bR\aunknown\"\xd7\x03\n" +
 	"\vGrantNotice\x12\x19\n" +
 	"\bgrant_id\x18\x01 \x01(\tR\agrantId\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x1a\n" +
@@ -3272,7 +3288,9 @@ const file_wire_proto_rawDesc = "" +
 	"\x11per_payment_limit\x18\v \x01(\tR\x0fperPaymentLimit\x12!\n" +
 	"\fannual_limit\x18\f \x01(\tR\vannualLimit\x12\x18\n" +
 	"\afunding\x18\r \x01(\tR\afunding\x12\x18\n" +
-	"\ahotline\x18\x0e \x01(\tR\ahotline\")\n" +
+	"\ahotline\x18\x0e \x01(\tR\ahotline\x12\x14\n" +
+	"\x05limit\x18\x0f \x01(\tR\x05limit\x12\x1b\n" +
+	"\tend_cause\x18\x10 \x01(\tR\bendCause\")\n" +
 	"\fGrantConsent\x12\x19\n" +
 	"\bgrant_id\x18\x01 \x01(\tR\agrantId\":\n" +
 	"\bRejected\x12\x16\n" +
