@@ -221,9 +221,9 @@ func payment(pair topology.Pair) client.PaymentRequest {
 func TestOnce(t *testing.T) {
 	dir := t.TempDir()
 	report := filepath.Join(dir, "report.json")
+	base := strconv.Itoa(freeport.Base(t))
 	for range 2 { // the second run makes everything new in the same folder
-		out, err := call(t, "--once", "--base-port", strconv.Itoa(freeport.Base(t)),
-			"--data", filepath.Join(dir, "net"), "--report", report)
+		out, err := call(t, "--once", "--base-port", base, "--data", filepath.Join(dir, "net"), "--report", report)
 		if err != nil || !strings.Contains(out, allOK) || !strings.Contains(out, "session: ") {
 			t.Fatalf("%v\n%s", err, out)
 		}

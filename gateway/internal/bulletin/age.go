@@ -20,7 +20,7 @@ const (
 	StageFresh   Stage = ""
 	StageHalf    Stage = "half"        // half is used: a successor should be prepared
 	StageLate    Stage = "four_fifths" // four fifths are used: a successor is urgent
-	StageExpired Stage = "expired"     // no new holds between regions
+	StageExpired Stage = "expired"     // no new holds
 )
 
 // StageOf tells where a directory stands in its validity.
@@ -45,8 +45,8 @@ func Warnings(d *federation.Directory, now time.Time) []string {
 	at := d.Expires().UTC().Format(time.RFC3339)
 	switch StageOf(d, now) {
 	case StageExpired:
-		return []string{"the directory has expired at " + at + ": new holds between regions are refused, all else goes on" +
-			" / 目录已于 " + at + " 过期：不再接受新的跨区冻结，其余业务照常"}
+		return []string{"the directory has expired at " + at + ": new holds are refused, all else goes on" +
+			" / 目录已于 " + at + " 过期：不再办理新的资金冻结，其余业务照常"}
 	case StageLate:
 		return []string{"four fifths of the directory's validity are over: it expires at " + at +
 			" / 目录有效期已过五分之四，将于 " + at + " 过期"}

@@ -7,7 +7,7 @@
 // work on it is kept to half of one processor. What is refused is counted, and audited once for each content.
 //
 // A directory that ages is told of early: at half and at four fifths of its validity, and when it has expired. An
-// expired one stops new holds between regions and nothing else.
+// expired one stops new holds and nothing else.
 package bulletin
 
 import (

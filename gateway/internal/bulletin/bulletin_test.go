@@ -1,6 +1,7 @@
 package bulletin_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"gongji/federation"
 	"gongji/gateway/client"
+	"gongji/gateway/internal/api"
 	"gongji/gateway/internal/bulletin"
 	"gongji/gateway/internal/policy"
 	"gongji/gateway/internal/simtest/regiontest"
@@ -191,10 +193,9 @@ func TestAges(t *testing.T) {
 	})
 }
 
-// TestExpiredStopsNewHoldsOnly: once the directory has expired, no new hold begins between regions, nor a grant
-// that holds its limit at once; and nothing else stops. What is held is captured, released, asked for and refunded, at
-// the payer's home and the visit region; grants are made, statements told, and within a region, which needs no
-// federation for it, money is held as ever.
+// TestExpiredStopsNewHoldsOnly: once the directory has expired, no new hold begins, between regions or within
+// one, nor a grant that holds its limit at once; and nothing else stops. What is held is captured, released, asked for
+// and refunded, at the payer's home and the visit region; grants are made and statements told.
 func TestExpiredStopsNewHoldsOnly(t *testing.T) {
 	t.Parallel()
 	short := func(d *federation.DirectoryData) { d.Issued, d.Expires = time.Now(), time.Now().Add(5*time.Minute) }
@@ -204,21 +205,27 @@ func TestExpiredStopsNewHoldsOnly(t *testing.T) {
 		w.confirmed(early)
 		passes(time.Until(inForce(w.bj).Expires().Add(-time.Minute)))
 		taken, given, late := w.held(mother, "20.00"), w.held(mother, "30.00"), w.held(mother, "40.00")
+		child, atHome := w.atHome()
 		passes(2 * time.Minute)
-		if p, err := w.pays(mother, "50.00"); err == nil && p.Status != "declined" {
-			t.Errorf("a new hold begins: %+v", p)
-		}
+		_, err := w.pays(mother, "50.00")
+		w.expired("a payment across regions", err)
 		other := regiontest.Employee("110000", "王五", 3, 1000)
 		if err := w.bj.Open(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
 		w.others(other, mother)
+		w.noHoldAtHome(other, child)
+		var p client.Payment
+		p, _, err = w.bj.Desk.Confirm(t.Context(), regiontest.Key("c-at-home"), atHome, nil, 5*time.Second)
+		if err != nil || p.Status != "captured" {
+			t.Errorf("within a region: %+v, %v", p, err)
+		}
 		w.confirmed(taken)
 		if _, _, err := w.sh.Desk.Cancel(t.Context(), regiontest.Key("cancel"), given.PaymentID); err != nil {
 			t.Error(err)
 		}
 		passes(time.Second)
-		p, err := w.sh.Desk.Payment(t.Context(), given.PaymentID)
+		p, err = w.sh.Desk.Payment(t.Context(), given.PaymentID)
 		if err != nil || p.Status != "released" {
 			t.Errorf("released: %+v, %v", p, err)
 		}
@@ -227,7 +234,7 @@ func TestExpiredStopsNewHoldsOnly(t *testing.T) {
 		if p, err = w.sh.Desk.Payment(t.Context(), late.PaymentID); err != nil || p.Status != "expired" {
 			t.Errorf("late: %+v, %v", p, err)
 		}
-		w.wantMoney("990.00", "0.00") // 1000.00 and the other payer's 10.00, less 20.00
+		w.wantMoney("998.00", "0.00") // 1000.00 and the other two payers' 10.00 each, less 20.00 and 2.00
 	})
 }
 
@@ -238,9 +245,7 @@ func (w *world) others(payer, mother regiontest.Person) {
 	_, err := w.bj.Grant(ctx, payer, mother, func(f *client.GrantRequest) {
 		f.Funding, f.Limit = client.FundingVirtualLimit, "5.00"
 	})
-	if err == nil {
-		w.t.Error("a grant across regions holds its limit")
-	}
+	w.expired("a limit across regions", err)
 	if _, err = w.bj.Grant(ctx, payer, mother); err != nil {
 		w.t.Errorf("a grant across regions: %v", err)
 	}
@@ -251,21 +256,49 @@ func (w *world) others(payer, mother regiontest.Person) {
 	if err != nil || len(told.Entries) == 0 {
 		w.t.Errorf("the beneficiary's statement over regions: %+v, %v", told, err)
 	}
-	child := regiontest.Resident("110000", "赵六", 4)
-	if err = w.bj.Open(ctx, child); err != nil {
+}
+
+// atHome has a family of one region hold 2.00 there, and returns the child and the payment.
+func (w *world) atHome() (regiontest.Person, string) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	payer, child := regiontest.Employee("110000", "孙七", 5, 1000), regiontest.Resident("110000", "赵六", 4)
+	if err := errors.Join(w.bj.Open(ctx, payer), w.bj.Open(ctx, child)); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err = w.bj.Grant(ctx, payer, child); err != nil {
+	if _, err := w.bj.Grant(ctx, payer, child); err != nil {
 		w.t.Fatal(err)
 	}
 	p, err := w.bj.Pay(ctx, child, "at-home", "2.00")
 	if err != nil || p.Status != "held" {
 		w.t.Fatalf("within a region: %+v, %v", p, err)
 	}
-	if _, _, err = w.bj.Desk.Cancel(ctx, regiontest.Key("at-home"), p.PaymentID); err != nil {
-		w.t.Error(err)
+	return child, p.PaymentID
+}
+
+// noHoldAtHome: within the region too, grants are made, and no money is held.
+func (w *world) noHoldAtHome(payer, child regiontest.Person) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	_, err := w.bj.Grant(ctx, payer, child, func(f *client.GrantRequest) {
+		f.Funding, f.Limit = client.FundingVirtualLimit, "5.00"
+	})
+	w.expired("a limit at home", err)
+	if _, err = w.bj.Grant(ctx, payer, child); err != nil {
+		w.t.Errorf("a grant at home: %v", err)
 	}
-	passes(time.Second)
+	p, err := w.bj.Pay(ctx, child, "at-home-late", "3.00")
+	w.expired(fmt.Sprintf("a payment at home: %+v", p), err)
+}
+
+// expired wants the refusal that says why.
+func (w *world) expired(what string, err error) {
+	w.t.Helper()
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != policy.CodeRegionUnreachable ||
+		!strings.Contains(e.Detail, "directory has expired") || !strings.Contains(e.DetailZH, "目录已过期") {
+		w.t.Errorf("%s: %v", what, err)
+	}
 }
 
 // TestCutOffRegion: a region that cannot be told of a revocation learns it at its next contact; until

@@ -54,8 +54,8 @@ func (d *Desk) completion(
 	if err != nil {
 		return nil, err
 	}
-	if !d.Ledger.InForce().PairOpen(d.Now(), federation.Region(a.who.Region)) {
-		return nil, d.refusal(policy.CodeRegionPairClosed)
+	if err = d.mayBegin(federation.Region(a.who.Region)); err != nil {
+		return nil, err
 	}
 	ticket, proof, err := d.lookUp(ctx, &a, p.ID)
 	if err != nil {

@@ -127,7 +127,7 @@ func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant
 	c.PayerFacts = &facts
 	home := federation.Region(beneficiary.Region)
 	if !d.Ledger.InForce().PairForGrant(d.Now(), home, asked.Terms) {
-		return nil, d.closed(asked.Terms.Relation)
+		return nil, d.closed(asked.Terms, home)
 	}
 	if c.Standing, err = d.standing(ctx, home, beneficiary); err != nil {
 		return nil, err
@@ -144,15 +144,18 @@ func (d *Desk) grantCommand(ctx context.Context, key api.RequestKey, asked grant
 
 // closed refuses a grant to a region with which nothing new may begin. Nobody is asked about the beneficiary there; of
 // what this region knows by itself the first failing check answers.
-func (d *Desk) closed(relation policy.Relation) error {
+func (d *Desk) closed(terms grant.Terms, home federation.Region) error {
 	rules, err := d.rules()
 	if err != nil {
 		return err
 	}
-	if !rules.AllowsRelation(relation) {
+	if !rules.AllowsRelation(terms.Relation) {
 		e := d.refusal(policy.CodeRelationNotAllowed)
 		e.Field = "/relation"
 		return e
+	}
+	if terms.Limit > 0 {
+		return d.mayBegin(home)
 	}
 	return d.refusal(policy.CodeRegionPairClosed)
 }

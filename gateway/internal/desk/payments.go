@@ -73,11 +73,22 @@ func (d *Desk) begin(ctx context.Context, f client.PaymentRequest) (asking, erro
 	if !rules.Designated(f.Institution.Code, policy.InstitutionKind(f.Institution.Kind), purpose) {
 		return a, d.refusal(policy.CodeInstitutionNotDesignated)
 	}
-	home := federation.Region(f.Beneficiary.Region)
-	if !d.Ledger.InForce().PairOpen(d.Now(), home) {
-		return a, d.refusal(policy.CodeRegionPairClosed)
+	return a, d.mayBegin(federation.Region(f.Beneficiary.Region))
+}
+
+// mayBegin refuses what would end in a new hold where none may begin now.
+func (d *Desk) mayBegin(with federation.Region) error {
+	in, now := d.Ledger.InForce(), d.Now()
+	if in.DirectoryExpired(now) {
+		e := d.refusal(policy.CodeRegionUnreachable)
+		e.Detail = "The federation's directory has expired: no new hold begins before the next one is in force."
+		e.DetailZH = "联网目录已过期，新目录生效前不办理新的资金冻结。"
+		return e
 	}
-	return a, nil
+	if !in.PairOpen(now, with) {
+		return d.refusal(policy.CodeRegionPairClosed)
+	}
+	return nil
 }
 
 // amounts reads the figures of the form.

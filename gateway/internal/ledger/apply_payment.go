@@ -123,10 +123,13 @@ func (x *tx) candidates(now time.Time, offers []Offer) ([]payment.Candidate, []p
 
 // mayAsk returns why no new hold may be asked of a region now.
 func (x *tx) mayAsk(now time.Time, peer federation.Region) policy.Code {
+	if x.l.dir != nil && x.l.dir.Expired(now) {
+		return policy.CodeRegionUnreachable
+	}
 	if peer == x.l.cfg.Self {
 		return ""
 	}
-	if x.l.dir == nil || x.l.dir.Expired(now) {
+	if x.l.dir == nil {
 		return policy.CodeRegionUnreachable
 	}
 	if !x.pairOpen(now, peer) {

@@ -135,10 +135,16 @@ type InForce struct {
 	Destroyed map[string]*DestroyedKey // by key id: what no node may have any more
 }
 
+// DirectoryExpired reports whether the directory has run out. Then no new hold begins, also within the region: who may
+// speak is not known any more. Nothing else stops.
+func (f InForce) DirectoryExpired(now time.Time) bool {
+	return f.Directory != nil && f.Directory.Expired(now)
+}
+
 // PairOpen reports whether new holds may begin between this region and a peer: by the directory, which must not have
-// expired, and by the pairs that this region's rules list, if they do. Within the region no directory is asked.
+// expired, and by the pairs that this region's rules list, if they do. Within the region no pair is asked for.
 func (f InForce) PairOpen(now time.Time, peer federation.Region) bool {
-	return f.PairListed(now, peer) && (peer == f.Self || !f.Directory.Expired(now))
+	return f.PairListed(now, peer) && !f.DirectoryExpired(now)
 }
 
 // PairListed is PairOpen by a directory that may have expired: it stops new holds and nothing else, so grants that hold
