@@ -163,8 +163,9 @@ func TestQueriesThatAreNotAnswered(t *testing.T) {
 	})
 }
 
-// TestNosyQueries: a look-up or quote that names a grant which is not this person's, and a question for the
-// statement of somebody who is at home elsewhere, are answered with nothing and audited.
+// TestNosyQueries: a look-up or quote that names a grant which is not this person's, a question for the
+// statement of somebody who is at home elsewhere, and one for the trace of a payment that the peer has no part in, are
+// answered with nothing and audited.
 func TestNosyQueries(t *testing.T) {
 	play(t, regiontest.Config{}, func(t *testing.T, p *played) {
 		who := beneficiary().Identity()
@@ -177,6 +178,8 @@ func TestNosyQueries(t *testing.T) {
 			named,
 			{Kind: &wirepb.Body_Quote{Quote: &wirepb.Quote{GrantId: "g-310000-1", Amount: 5, Purpose: "outpatient"}}},
 			{Kind: &wirepb.Body_StatementAsk{StatementAsk: &wirepb.StatementAsk{From: "2000-01-01", To: "2000-01-02"}}},
+			{Kind: &wirepb.Body_TraceAsk{TraceAsk: &wirepb.TraceAsk{PaymentId: "p-310000-of-others"}}},
+			{Kind: &wirepb.Body_TraceAsk{TraceAsk: &wirepb.TraceAsk{PaymentId: "p-110000-its-own"}}},
 		} {
 			p.tells(federation.Content{Messages: []federation.Message{p.question(body, who)}})
 			passes(200 * time.Millisecond)
@@ -186,6 +189,7 @@ func TestNosyQueries(t *testing.T) {
 		}
 		p.refusedWith(t, "grant_not_own", 2)
 		p.refusedWith(t, "statement_not_own", 1)
+		p.refusedWith(t, "trace_not_own", 1)
 		own := who
 		own.Region = string(beijing) // whom Beijing may ask about
 		ask := &wirepb.StatementAsk{From: "2000-01-01", To: "2000-01-02"}

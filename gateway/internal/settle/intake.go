@@ -31,6 +31,7 @@ const (
 	refusedUnreadable = "persons_unreadable"
 	refusedLookUp     = "look_up"           // a look-up that names a wrong person, or shows no credential
 	refusedStatement  = "statement_not_own" // asks for the statement of another region's person
+	refusedTrace      = "trace_not_own"     // asks for the trace of a payment of this region that it has no part in
 	refusedDisagree   = "ticket_unsure"     // the engines disagree on a ticket's signature: the message waits
 )
 

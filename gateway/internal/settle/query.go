@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"gongji/federation"
@@ -182,7 +183,7 @@ func (t *term) answer(ctx context.Context, p *peer, m *federation.Message) {
 		}
 		return
 	}
-	if reason, id := nosy(p.region, ask, body, m); reason != "" {
+	if reason, id := t.nosy(p.region, ask, body, m); reason != "" {
 		t.refuse(p, reason, id)
 		p.waste.spend(t.s.Now(), costQuery)
 	}
@@ -204,7 +205,7 @@ var errQuery = errors.New("settle: not a query")
 
 // nosy is why a query is told to the audit that was answered with nothing, since it asks for what is not the peer's
 // business; empty for any other: much may be asked in vain. The second result says more: a code, or a grant's id.
-func nosy(from federation.Region, ask, answer *wirepb.Body, m *federation.Message) (string, string) {
+func (t *term) nosy(from federation.Region, ask, answer *wirepb.Body, m *federation.Message) (string, string) {
 	switch k := ask.GetKind().(type) {
 	case *wirepb.Body_LookUp:
 		code := policy.Code(answer.GetTicket().GetCode())
@@ -223,6 +224,11 @@ func nosy(from federation.Region, ask, answer *wirepb.Body, m *federation.Messag
 	case *wirepb.Body_StatementAsk:
 		if who, err := vault.Read(m.Persons); err == nil && who.Region != string(from) {
 			return refusedStatement, ""
+		}
+	case *wirepb.Body_TraceAsk:
+		a, id := answer.GetTraceAnswer(), k.TraceAsk.GetPaymentId()
+		if len(a.GetEvents()) == 0 && !a.GetMore() && strings.HasPrefix(id, "p-"+string(t.s.Self)+"-") {
+			return refusedTrace, id
 		}
 	}
 	return "", ""
