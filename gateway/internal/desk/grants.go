@@ -155,7 +155,9 @@ func (d *Desk) closed(terms grant.Terms, home federation.Region) error {
 		return e
 	}
 	if terms.Limit > 0 {
-		return d.mayBegin(home)
+		if err := d.mayBegin(home); err != nil {
+			return err
+		}
 	}
 	return d.refusal(policy.CodeRegionPairClosed)
 }
