@@ -15,8 +15,7 @@ import (
 	"gongji/internal/freeport"
 )
 
-// TestMain is also another process that wants ports: it prints a base port and a single one, and keeps both until its
-// input ends.
+// TestMain is also another process that wants a port: it prints one, and keeps it until its input ends.
 func TestMain(m *testing.M) {
 	if os.Getenv("GONGJI_TEST_OTHER") == "" {
 		os.Exit(m.Run())
